@@ -1,0 +1,131 @@
+"""Names and refusals of the `connect` dialect: HTTP/2 CONNECT to a port of a pod (RFC 9113 §8.5).
+
+`:authority` is `NAME.NAMESPACE.pod:PORT` or `NAME.NAMESPACE.svc:PORT`, so that any HTTP/2 proxy
+client can use it. A refusal is a status with a `Proxy-Status` field (RFC 9209), which says which hop
+refused, by a registered error type, and why in words.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal, cast, get_args
+
+from kfwd_nb.errors import (
+    ForbiddenError,
+    Hop,
+    KfwdError,
+    LimitError,
+    LostError,
+    NotFoundError,
+    RefusedError,
+    RemoteProtocolError,
+    UnauthorizedError,
+    UnavailableError,
+)
+
+AuthorityKind = Literal["pod", "svc"]
+
+POD_HEADER = "kfwd-pod"
+"""Response field of an accepted CONNECT: the pod that answers, as NAMESPACE/NAME."""
+
+NODE_HEADER = "kfwd-node"
+"""Response field of an accepted CONNECT: the node whose agent opened the port."""
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """Where a CONNECT leads."""
+
+    kind: AuthorityKind
+    namespace: str
+    name: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.name}.{self.namespace}.{self.kind}:{self.port}"
+
+
+def parse_authority(text: str) -> Authority:
+    """Read `NAME.NAMESPACE.KIND:PORT`; NAME may hold dots itself.
+
+    Raises:
+        RemoteProtocolError: it has another form.
+    """
+    match = re.fullmatch(r"([a-z0-9.-]{1,253})\.([a-z0-9-]{1,63})\.(pod|svc):([0-9]{1,5})", text)
+    if match is None or not 0 < int(match[4]) <= 65535:
+        raise RemoteProtocolError(
+            f"CONNECT needs NAME.NAMESPACE.pod:PORT or NAME.NAMESPACE.svc:PORT, not {text[:300]!r}."
+        )
+    kind: AuthorityKind = "pod" if match[3] == "pod" else "svc"
+    return Authority(kind, match[2], match[1], int(match[4]))
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a CONNECT was not granted, as it goes over the wire.
+
+    Attributes:
+        status: HTTP status.
+        error: error type of RFC 9209 §2.3.
+        details: one sentence for a person.
+        hop: who refused.
+    """
+
+    status: int
+    error: str
+    details: str
+    hop: Hop = "relay"
+
+    def header(self) -> str:
+        """The value of `Proxy-Status`: a structured-field token and parameters (RFC 8941)."""
+        words = self.details.encode("ascii", "backslashreplace").decode()
+        words = "".join(c if " " <= c <= "~" else " " for c in words)
+        quoted = words.replace("\\", "\\\\").replace('"', '\\"')
+        return f'{self.hop.replace(" ", "-")}; error={self.error}; details="{quoted}"'
+
+
+_REFUSALS: tuple[tuple[type[KfwdError], int, str], ...] = (
+    (UnauthorizedError, 401, "http_request_denied"),
+    (ForbiddenError, 403, "http_request_denied"),
+    (NotFoundError, 404, "destination_not_found"),
+    (LimitError, 429, "connection_limit_reached"),
+    (RefusedError, 502, "connection_refused"),
+    (UnavailableError, 503, "destination_unavailable"),
+    (LostError, 504, "connection_terminated"),
+)
+"""Each error that can refuse a CONNECT, its status and its type; read in both directions."""
+
+
+def refusal_of(error: KfwdError, hop: Hop) -> Refusal:
+    """The form on the wire of an error that happened at `hop`, or further on if it says so."""
+    for kind, status, name in _REFUSALS:
+        if isinstance(error, kind):
+            return Refusal(status, name, error.what, error.where or hop)
+    if isinstance(error, RemoteProtocolError):
+        return Refusal(400, "http_request_error", error.what, error.where or hop)
+    return Refusal(500, "proxy_internal_error", error.what, error.where or hop)
+
+
+def error_of(status: int, proxy_status: str | None) -> KfwdError:
+    """The typed error that a refused CONNECT stands for; the reverse of `refusal_of`."""
+    name, details, hop = _read_proxy_status(proxy_status or "")
+    what = details or f"the relay answered {status}."
+    for kind, code, error in _REFUSALS:
+        if status == code and name in ("", error):
+            return kind(what, where=hop)
+    return UnavailableError(what, where=hop)
+
+
+_PARAMETER = re.compile(r';\s*([a-z_*][a-z0-9_.*-]*)=("(?:[^"\\]|\\.)*"|[^;,]*)')
+
+
+def _read_proxy_status(value: str) -> tuple[str, str, Hop]:
+    """(error type, details, hop) of the last member, the hop nearest to us that added one."""
+    parameters = {
+        name: re.sub(r"\\(.)", r"\1", text[1:-1]) if text.startswith('"') else text.strip()
+        for name, text in _PARAMETER.findall(value)
+    }
+    who = value.partition(";")[0].strip().replace("-", " ")
+    hop = cast("Hop", who) if who in get_args(Hop) else "relay"
+    return parameters.get("error", ""), parameters.get("details", ""), hop

@@ -1,0 +1,1 @@
+"""Sockets, TLS, tasks and timers: drives a protocol and pumps bytes."""
