@@ -131,7 +131,7 @@ def _is_port(text: str) -> bool:
 
 
 def _is_name(text: str) -> bool:
-    """True for an IANA service name: letters, digits and hyphens, a letter among them (RFC 6335)."""
+    """True for a service name: letters, digits and hyphens, not only digits (RFC 6335 §5.1)."""
     plain = text.replace("-", "")
     return (
         len(text) <= 15

@@ -1,8 +1,8 @@
 """Names and refusals of the `connect` dialect: HTTP/2 CONNECT to a port of a pod (RFC 9113 §8.5).
 
 `:authority` is `NAME.NAMESPACE.pod:PORT` or `NAME.NAMESPACE.svc:PORT`, so that any HTTP/2 proxy
-client can use it. A refusal is a status with a `Proxy-Status` field (RFC 9209), which says which hop
-refused, by a registered error type, and why in words.
+client can use it. A refusal is a status with a `Proxy-Status` field (RFC 9209), which says which
+hop refused, by a registered error type, and why in words.
 """
 
 from __future__ import annotations

@@ -50,7 +50,11 @@ class ByteStream(ABC):
     after `close`, every call is allowed and does nothing.
     """
 
-    receiver: Receiver
+    __slots__ = ()
+
+    @abstractmethod
+    def start(self, receiver: Receiver) -> None:
+        """Begin to deliver to `receiver`; until now the stream was paused and kept what came."""
 
     @abstractmethod
     def write(self, buffer: memoryview, start: int, end: int) -> bool:
@@ -88,4 +92,4 @@ class PumpObserver(Protocol):
         """Side 0 or 1 has ended its direction."""
 
     def finished(self, side: int, error: KfwdError | None) -> None:
-        """Both are over; side 0 or 1 was the one that closed first, with its error if it had one."""
+        """Both are over; side 0 or 1 closed first, with its error if it had one."""

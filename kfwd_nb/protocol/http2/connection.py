@@ -1,0 +1,438 @@
+"""One HTTP/2 connection, either role, sans-I/O: bytes in, events out, bytes to send."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import h2.events
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.errors import ErrorCodes
+from h2.exceptions import ProtocolError as H2ProtocolError
+from h2.settings import SettingCodes, Settings
+
+from kfwd_nb.errors import LocalProtocolError, RemoteProtocolError
+from kfwd_nb.protocol.http2 import frames
+from kfwd_nb.protocol.http2.events import (
+    BodyReceived,
+    ConnectionTerminated,
+    DataReceived,
+    Event,
+    Headers,
+    PingAcknowledged,
+    RequestReceived,
+    ResponseReceived,
+    StreamEnded,
+    StreamReset,
+    WindowOpened,
+)
+from kfwd_nb.protocol.http2.windows import (
+    CONNECTION_GRANT,
+    CONNECTION_WINDOW,
+    DEFAULT_WINDOW,
+    PROTOCOL_ERROR,
+    STREAM_WINDOW,
+    ReceiveWindow,
+    SendWindow,
+)
+
+MAX_FRAME_SIZE = 1 << 20
+"""Octets of one frame that we accept. CONNECT payload is passed on piece by piece; only the other
+frames are gathered before they are read."""
+
+MAX_STREAMS = 16_384
+"""Streams that a peer may have open with us at once; h2's default is 100."""
+
+MAX_HEADER_LIST = 1 << 16
+"""Octets of one header section, as RFC 9113 §6.5.2 counts them."""
+
+CLIENT_PREFACE_LENGTH = 24
+"""Octets that a client sends before its first frame (RFC 9113 §3.4)."""
+
+
+class _Stream:
+    """The two windows of a stream, and whether its DATA takes the short road."""
+
+    __slots__ = ("local_ended", "receive", "remote_ended", "send", "tunnel")
+
+    def __init__(self, send: int, *, tunnel: bool) -> None:
+        self.send = SendWindow(send)
+        self.receive = ReceiveWindow(STREAM_WINDOW, STREAM_WINDOW // 2)
+        self.tunnel = tunnel
+        self.local_ended = False
+        self.remote_ended = False
+
+
+class Http2Connection:
+    """The state of one connection.
+
+    Args:
+        client: True for the side that opened the connection.
+
+    Every method that changes something may leave bytes in `data_to_send`; the driver sends them in
+    order, and always before a DATA frame made by `frame`.
+    """
+
+    def __init__(self, *, client: bool) -> None:
+        self._client = client
+        self._h2 = H2Connection(H2Configuration(client_side=client, header_encoding="utf-8"))
+        settings = {
+            SettingCodes.INITIAL_WINDOW_SIZE: STREAM_WINDOW,
+            SettingCodes.MAX_FRAME_SIZE: MAX_FRAME_SIZE,
+            SettingCodes.MAX_CONCURRENT_STREAMS: MAX_STREAMS,
+            SettingCodes.MAX_HEADER_LIST_SIZE: MAX_HEADER_LIST,
+        }
+        if client:
+            settings[SettingCodes.ENABLE_PUSH] = 0
+        self._h2.local_settings = Settings(client=client, initial_values=settings)
+        self._h2.initiate_connection()
+        self._h2.increment_flow_control_window(CONNECTION_WINDOW - DEFAULT_WINDOW)
+        self._out = bytearray()  # our own WINDOW_UPDATE frames
+        self._streams: dict[int, _Stream] = {}
+        self._send = SendWindow()
+        self._receive = ReceiveWindow(CONNECTION_WINDOW, CONNECTION_GRANT)
+        self._peer_window = DEFAULT_WINDOW
+        self._translations: dict[type[h2.events.Event], Callable[[Any, list[Event]], None]] = {
+            h2.events.RequestReceived: self._request,
+            h2.events.ResponseReceived: self._response,
+            h2.events.DataReceived: self._body,
+            h2.events.StreamEnded: self._ended,
+            h2.events.StreamReset: self._was_reset,
+            h2.events.RemoteSettingsChanged: self._settings,
+            h2.events.PingAckReceived: self._pong,
+            h2.events.ConnectionTerminated: self._goaway,
+        }
+        # Where we are in the peer's bytes.
+        self._gathered = bytearray()  # a frame, or its header, that has not come whole
+        self._preface_left = 0 if client else CLIENT_PREFACE_LENGTH
+        self._data_stream = 0  # the DATA frame on the short road that we are in
+        self._data_left = 0
+        self._data_ends = False
+        self._in_header_block = False
+
+    # -- bytes in ---------------------------------------------------------------------------------
+
+    def receive(self, buffer: memoryview, start: int, end: int) -> list[Event]:
+        """Take `buffer[start:end]` as it came from the peer.
+
+        Any chunking of the same bytes gives the same events, but that DATA comes in other pieces.
+
+        Raises:
+            RemoteProtocolError: the connection is beyond repair; `data_to_send` holds a GOAWAY.
+        """
+        events: list[Event] = []
+        position = start
+        while position < end:
+            if self._data_left:
+                position = self._pass_data(position, end, events)
+            elif self._preface_left:
+                count = min(self._preface_left, end - position)
+                self._preface_left -= count
+                self._feed(bytes(buffer[position : position + count]), events)
+                position += count
+            else:
+                position = self._gather(buffer, position, end, events)
+        return events
+
+    def _pass_data(self, position: int, end: int, events: list[Event]) -> int:
+        """Hand on what has come of the DATA frame we are in."""
+        stream_id = self._data_stream
+        stop = min(position + self._data_left, end)
+        self._data_left -= stop - position
+        if stream_id in self._streams:
+            events.append(DataReceived(stream_id, position, stop))
+            if self._data_ends and not self._data_left:
+                self._feed(frames.end_of_stream(stream_id), events)
+        return stop
+
+    def _gather(self, buffer: memoryview, position: int, end: int, events: list[Event]) -> int:
+        """Gather a frame header, and the rest of the frame unless it is CONNECT payload."""
+        gathered = self._gathered
+        if not gathered and end - position >= frames.HEADER_LENGTH:
+            header = frames.unpack_header(buffer, position)
+            if self._on_short_road(header):
+                self._begin_data(header, events)
+                return position + frames.HEADER_LENGTH
+        missing = frames.HEADER_LENGTH - len(gathered)
+        if missing > 0:
+            taken = min(missing, end - position)
+            gathered += buffer[position : position + taken]
+            if taken < missing:
+                return end
+            position += taken
+        header = frames.unpack_header(gathered, 0)
+        length, kind, flags, _ = header
+        if self._on_short_road(header):
+            gathered.clear()
+            self._begin_data(header, events)
+            return position
+        if length > MAX_FRAME_SIZE:
+            raise self._fail("a frame is too long.", ErrorCodes.FRAME_SIZE_ERROR)
+        taken = min(frames.HEADER_LENGTH + length - len(gathered), end - position)
+        gathered += buffer[position : position + taken]
+        if len(gathered) == frames.HEADER_LENGTH + length:
+            frame = bytes(gathered)
+            gathered.clear()
+            self._whole_frame(frame, kind, flags, events)
+        return position + taken
+
+    def _on_short_road(self, header: tuple[int, int, int, int]) -> bool:
+        length, kind, flags, stream_id = header
+        if kind != frames.DATA or self._in_header_block or length == 0:
+            return False
+        if flags & frames.PADDED:
+            return False  # rare, and short by nature: `_whole_frame` takes it apart
+        stream = self._streams.get(stream_id)
+        return stream is not None and stream.tunnel and not stream.remote_ended
+
+    def _begin_data(self, header: tuple[int, int, int, int], events: list[Event]) -> None:
+        length, _, flags, stream_id = header
+        if length > MAX_FRAME_SIZE:
+            raise self._fail("a frame is too long.", ErrorCodes.FRAME_SIZE_ERROR)
+        self._data_stream = stream_id
+        self._data_left = length
+        self._data_ends = bool(flags & frames.END_STREAM)
+        self._count_received(stream_id, length, events)
+
+    def _count_received(self, stream_id: int, length: int, events: list[Event]) -> None:
+        """Charge both windows, and give the connection's back at once."""
+        try:
+            self._receive.consume(length)
+        except RemoteProtocolError as error:
+            raise self._fail(error.what, ErrorCodes.FLOW_CONTROL_ERROR) from None
+        self._announce(0, self._receive.release(length))
+        stream = self._streams.get(stream_id)
+        if stream is None:
+            return
+        try:
+            stream.receive.consume(length)
+        except RemoteProtocolError:
+            self.reset(stream_id, ErrorCodes.FLOW_CONTROL_ERROR)
+            events.append(StreamReset(stream_id, ErrorCodes.FLOW_CONTROL_ERROR))
+
+    def _whole_frame(self, frame: bytes, kind: int, flags: int, events: list[Event]) -> None:
+        if kind in (frames.HEADERS, frames.PUSH_PROMISE, frames.CONTINUATION):
+            self._in_header_block = not flags & frames.END_HEADERS
+        elif kind == frames.WINDOW_UPDATE and self._window_updated(frame, events):
+            return
+        self._feed(frame, events)
+
+    def _window_updated(self, frame: bytes, events: list[Event]) -> bool:
+        """Take a WINDOW_UPDATE of a stream of ours; all others are for `h2` to judge."""
+        length, _, _, stream_id = frames.unpack_header(frame, 0)
+        stream = self._streams.get(stream_id)
+        if self._in_header_block or length != 4 or (stream_id and stream is None):
+            return False
+        increment = int.from_bytes(frame[frames.HEADER_LENGTH :], "big") & 0x7FFF_FFFF
+        window = self._send if stream is None else stream.send
+        try:
+            if increment == 0:
+                raise RemoteProtocolError("a window grows by 0.", code=PROTOCOL_ERROR)
+            window.widen(increment)
+        except RemoteProtocolError as error:
+            code = ErrorCodes(error.code or PROTOCOL_ERROR)
+            if not stream_id:
+                raise self._fail(error.what, code) from None
+            self.reset(stream_id, code)
+            events.append(StreamReset(stream_id, code))
+        else:
+            events.append(WindowOpened(stream_id))
+        return True
+
+    # -- h2 and its events ------------------------------------------------------------------------
+
+    def _feed(self, data: bytes, events: list[Event]) -> None:
+        try:
+            happened = self._h2.receive_data(data)
+        except H2ProtocolError as error:
+            code = getattr(error, "error_code", ErrorCodes.PROTOCOL_ERROR)
+            raise RemoteProtocolError(
+                f"the peer breaks HTTP/2: {str(error) or type(error).__name__}", code=int(code)
+            ) from None
+        for event in happened:
+            translate = self._translations.get(type(event))
+            if translate is not None:
+                translate(event, events)
+
+    def _request(self, event: h2.events.RequestReceived, events: list[Event]) -> None:
+        headers: Headers = [(str(name), str(value)) for name, value in event.headers or ()]
+        tunnel = (":method", "CONNECT") in headers
+        self._streams[event.stream_id] = _Stream(self._peer_window, tunnel=tunnel)
+        events.append(RequestReceived(event.stream_id, headers))
+
+    def _response(self, event: h2.events.ResponseReceived, events: list[Event]) -> None:
+        headers: Headers = [(str(name), str(value)) for name, value in event.headers or ()]
+        stream = self._streams.get(event.stream_id)
+        if stream is not None and not _successful(headers):
+            stream.tunnel = False  # a refusal may carry a body, which is no payload
+        events.append(ResponseReceived(event.stream_id, headers))
+
+    def _body(self, event: h2.events.DataReceived, events: list[Event]) -> None:
+        credit = event.flow_controlled_length or 0
+        data = event.data or b""
+        stream = self._streams.get(event.stream_id)
+        if data or credit:
+            if stream is None:
+                self.acknowledge(event.stream_id, credit)
+            else:
+                events.append(BodyReceived(event.stream_id, data, credit))
+
+    def _ended(self, event: h2.events.StreamEnded, events: list[Event]) -> None:
+        stream = self._streams.get(event.stream_id)
+        if stream is None:
+            return
+        stream.remote_ended = True
+        events.append(StreamEnded(event.stream_id))
+        self._forget_if_over(event.stream_id, stream)
+
+    def _was_reset(self, event: h2.events.StreamReset, events: list[Event]) -> None:
+        if self._streams.pop(event.stream_id, None) is not None:
+            events.append(StreamReset(event.stream_id, int(event.error_code or 0)))
+
+    def _settings(self, event: h2.events.RemoteSettingsChanged, events: list[Event]) -> None:
+        change = event.changed_settings.get(SettingCodes.INITIAL_WINDOW_SIZE)
+        if change is None:
+            return
+        delta = int(change.new_value) - self._peer_window
+        self._peer_window = int(change.new_value)
+        for stream_id, stream in self._streams.items():
+            try:
+                stream.send.widen(delta)
+            except RemoteProtocolError as error:
+                raise self._fail(error.what, ErrorCodes.FLOW_CONTROL_ERROR) from None
+            events.append(WindowOpened(stream_id))
+
+    def _pong(self, event: h2.events.PingAckReceived, events: list[Event]) -> None:
+        events.append(PingAcknowledged(event.ping_data or b""))
+
+    def _goaway(self, event: h2.events.ConnectionTerminated, events: list[Event]) -> None:
+        reason = (event.additional_data or b"").decode("utf-8", "replace")
+        events.append(
+            ConnectionTerminated(int(event.error_code or 0), event.last_stream_id or 0, reason)
+        )
+
+    def _fail(self, what: str, code: ErrorCodes) -> RemoteProtocolError:
+        self._h2.close_connection(code)
+        return RemoteProtocolError(f"the peer breaks HTTP/2: {what}", code=int(code))
+
+    # -- bytes out --------------------------------------------------------------------------------
+
+    def data_to_send(self) -> bytes:
+        """Control frames that wait to be sent; each is handed out once."""
+        data = self._h2.data_to_send()
+        if self._out:
+            data += bytes(self._out)
+            self._out.clear()
+        return data
+
+    def open(self, headers: Iterable[tuple[str, str]], *, end: bool = False) -> int:
+        """Send a request's header section on a new stream (client role).
+
+        Returns:
+            The stream's id.
+
+        Raises:
+            LocalProtocolError: the connection takes no more streams (ids or concurrency used up).
+        """
+        headers = list(headers)
+        try:
+            stream_id = self._h2.get_next_available_stream_id()
+            self._h2.send_headers(stream_id, headers, end_stream=end)
+        except H2ProtocolError as error:
+            raise LocalProtocolError(f"no further stream on this connection: {error}") from None
+        stream = _Stream(self._peer_window, tunnel=(":method", "CONNECT") in headers)
+        stream.local_ended = end
+        self._streams[stream_id] = stream
+        return stream_id
+
+    def respond(
+        self, stream_id: int, headers: Iterable[tuple[str, str]], *, end: bool = False
+    ) -> None:
+        """Send a response's header section (server role); on a stream that is over, nothing."""
+        stream = self._streams.get(stream_id)
+        if stream is None:
+            return
+        self._h2.send_headers(stream_id, list(headers), end_stream=end)
+        if end:
+            stream.local_ended = True
+            self._forget_if_over(stream_id, stream)
+
+    def sendable(self, stream_id: int) -> int:
+        """Octets of payload that the peer takes now; 0 for a stream that is over."""
+        stream = self._streams.get(stream_id)
+        if stream is None or stream.local_ended:
+            return 0
+        return max(0, min(stream.send.available, self._send.available))
+
+    @property
+    def exhausted(self) -> bool:
+        """The connection's own window is used up: no stream can send."""
+        return self._send.available <= 0
+
+    @property
+    def max_frame(self) -> int:
+        """Octets of payload that the peer accepts in one frame."""
+        return self._h2.max_outbound_frame_size
+
+    def frame(
+        self, stream_id: int, length: int, buffer: bytearray | memoryview, offset: int
+    ) -> None:
+        """Write the header of a DATA frame at `offset`, and charge the windows for its payload.
+
+        `length` is at most `sendable` and `max_frame`; the payload follows the header on the wire.
+        """
+        stream = self._streams[stream_id]
+        stream.send.available -= length
+        self._send.available -= length
+        frames.pack_header(buffer, offset, length, frames.DATA, 0, stream_id)
+
+    def end(self, stream_id: int) -> None:
+        """End our direction (END_STREAM)."""
+        stream = self._streams.get(stream_id)
+        if stream is None or stream.local_ended:
+            return
+        self._h2.end_stream(stream_id)
+        stream.local_ended = True
+        self._forget_if_over(stream_id, stream)
+
+    def reset(self, stream_id: int, code: int) -> None:
+        """End both directions at once (RST_STREAM)."""
+        if self._streams.pop(stream_id, None) is not None:
+            self._h2.reset_stream(stream_id, code)
+
+    def delivered(self, stream_id: int, count: int) -> None:
+        """`count` octets of CONNECT payload have reached their reader: grant them again."""
+        stream = self._streams.get(stream_id)
+        if stream is not None and not stream.remote_ended:
+            self._announce(stream_id, stream.receive.release(count))
+
+    def acknowledge(self, stream_id: int, credit: int) -> None:
+        """The body piece that carried `credit` octets is used: grant them again."""
+        if credit:
+            self._h2.acknowledge_received_data(credit, stream_id)
+
+    def ping(self, payload: bytes) -> None:
+        """Ask for a sign of life; `payload` is eight octets."""
+        self._h2.ping(payload)
+
+    def close(self, code: int = 0, reason: str = "") -> None:
+        """Say that the connection ends (GOAWAY)."""
+        self._h2.close_connection(code, additional_data=reason.encode() or None)
+
+    @property
+    def open_streams(self) -> int:
+        """Streams that are not over in both directions."""
+        return len(self._streams)
+
+    def _announce(self, stream_id: int, increment: int) -> None:
+        if increment:
+            self._out += frames.window_update(stream_id, increment)
+
+    def _forget_if_over(self, stream_id: int, stream: _Stream) -> None:
+        if stream.local_ended and stream.remote_ended:
+            self._streams.pop(stream_id, None)
+
+
+def _successful(headers: Headers) -> bool:
+    return any(name == ":status" and value.startswith("2") for name, value in headers)

@@ -1,0 +1,126 @@
+"""Requests and responses, whichever HTTP version carried them, and who answers them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from kfwd_nb.errors import (
+    ConfigError,
+    ForbiddenError,
+    Hop,
+    KfwdError,
+    LimitError,
+    NotFoundError,
+    RemoteProtocolError,
+    UnauthorizedError,
+    UnavailableError,
+    UsageError,
+)
+
+if TYPE_CHECKING:
+    from kfwd_nb.transport.tunnel_stream import TunnelStream
+
+MAX_BODY = 8 << 20
+"""Octets of a request's or a gathered response's body. Kubernetes takes requests of 3 MiB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a client certificate says its owner is: CN, and every O as a group."""
+
+    name: str
+    groups: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request. `path` has its query; header names are lowercase; the body is whole."""
+
+    method: str
+    path: str
+    authority: str
+    headers: Mapping[str, str]
+    body: bytes = b""
+    identity: Identity | None = None
+
+
+@dataclass(slots=True)
+class Response:
+    """A response; a body that is a generator is sent as it comes (a watch)."""
+
+    status: int
+    body: bytes | AsyncGenerator[bytes, None] = b""
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+class Handler(Protocol):
+    """The application behind a server."""
+
+    hop: Hop
+    """Named in refusals, so that a person sees where on the chain it failed."""
+
+    async def request(self, request: Request) -> Response:
+        """Answer an API request; a `KfwdError` becomes a Kubernetes Status object."""
+
+    async def connect(self, request: Request, stream: TunnelStream) -> None:
+        """Accept `stream` and couple it; a `KfwdError` before `accept` refuses it."""
+
+
+_STATUSES: tuple[tuple[type[KfwdError], int, str], ...] = (
+    (UsageError, 400, "BadRequest"),
+    (RemoteProtocolError, 400, "BadRequest"),
+    (UnauthorizedError, 401, "Unauthorized"),
+    (ForbiddenError, 403, "Forbidden"),
+    (NotFoundError, 404, "NotFound"),
+    (ConfigError, 422, "Invalid"),
+    (LimitError, 429, "TooManyRequests"),
+    (UnavailableError, 503, "ServiceUnavailable"),
+)
+"""HTTP status and Kubernetes' reason for each kind of error; read in both directions."""
+
+
+def status_response(error: KfwdError) -> Response:
+    """The error as a `Status` object (Kubernetes apimachinery, meta/v1 `Status`)."""
+    for kind, code, reason in _STATUSES:
+        if isinstance(error, kind):
+            return Response(code, _status_object(code, reason, error.what))
+    return Response(500, _status_object(500, "InternalError", error.what))
+
+
+def _status_object(code: int, reason: str, message: str) -> bytes:
+    status: dict[str, Any] = {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": {},
+        "status": "Failure",
+        "message": message,
+        "reason": reason,
+        "code": code,
+    }
+    return json.dumps(status).encode()
+
+
+def error_of_response(status: int, body: bytes) -> KfwdError:
+    """The typed error that an answer of 400 or more stands for, in the server's own words."""
+    try:
+        message = str(json.loads(body)["message"])
+    except (ValueError, KeyError, TypeError):
+        message = f"the API server answered {status}."
+    for kind, code, _ in _STATUSES:
+        if code == status:
+            return kind(message, where="relay")
+    return KfwdError(message, where="relay")
+
+
+def identity_of(certificate: Mapping[str, Any] | None) -> Identity | None:
+    """Read `SSLSocket.getpeercert`'s form: CN is the name, each O a group (Kubernetes x509)."""
+    if not certificate:
+        return None
+    pairs = [pair for names in certificate.get("subject", ()) for pair in names]
+    name = next((value for key, value in pairs if key == "commonName"), None)
+    if name is None:
+        return None
+    return Identity(name, tuple(value for key, value in pairs if key == "organizationName"))

@@ -1,0 +1,171 @@
+"""The server's end of an HTTP/2 connection."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Coroutine
+
+from kfwd_nb.errors import KfwdError, LostError
+from kfwd_nb.protocol.connect import refusal_of
+from kfwd_nb.protocol.http2.events import Headers
+from kfwd_nb.transport.http import (
+    MAX_BODY,
+    Handler,
+    Identity,
+    Request,
+    Response,
+    status_response,
+)
+from kfwd_nb.transport.http2 import Http2Driver
+from kfwd_nb.transport.outbound import Outbound
+from kfwd_nb.transport.resets import CANCEL, NO_ERROR
+from kfwd_nb.transport.tunnel_stream import TunnelStream
+
+log = logging.getLogger(__name__)
+
+
+class _Body:
+    """The body of a request on its way."""
+
+    def __init__(self) -> None:
+        self.gathered = bytearray()
+        self.complete = asyncio.Event()
+
+
+class Http2Server:
+    """One connection of a peer.
+
+    Attributes:
+        over: done when the connection is gone.
+    """
+
+    def __init__(self, handler: Handler, identity: Identity | None) -> None:
+        self.driver = Http2Driver(self, client=False)
+        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._handler = handler
+        self._identity = identity
+        self._bodies: dict[int, _Body] = {}
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+
+    def close(self) -> None:
+        """End the connection."""
+        self.driver.close()
+
+    # -- transport.http2.Role ---------------------------------------------------------------------
+
+    def request_received(self, stream_id: int, headers: Headers) -> None:
+        """Begin to answer, in a task of its own."""
+        fields = dict(headers)
+        if fields[":method"] == "CONNECT":
+            stream = TunnelStream(self.driver, stream_id)
+            stream.headers = fields
+            self._begin(stream_id, self._connect(stream_id, fields, stream))
+        else:
+            body = self._bodies[stream_id] = _Body()
+            self._begin(stream_id, self._answer(stream_id, fields, body))
+
+    def response_received(self, stream_id: int, headers: Headers) -> None:
+        """Never for a server: `h2` refuses a client's responses."""
+
+    def body_received(self, stream_id: int, data: bytes, credit: int) -> None:
+        """Gather the body, up to `MAX_BODY`."""
+        body = self._bodies.get(stream_id)
+        self.driver.acknowledge(stream_id, credit)
+        if body is None:
+            return
+        body.gathered += data
+        if len(body.gathered) > MAX_BODY:
+            self._bodies.pop(stream_id)
+            self.driver.reset(stream_id, CANCEL)
+            self._cancel(stream_id)
+
+    def body_ended(self, stream_id: int) -> None:
+        """The request is whole."""
+        body = self._bodies.get(stream_id)
+        if body is not None:
+            body.complete.set()
+
+    def stream_reset(self, stream_id: int, code: int) -> None:
+        """Nobody waits for the answer any more."""
+        self._bodies.pop(stream_id, None)
+        self._cancel(stream_id)
+
+    def connection_over(self, error: KfwdError | None) -> None:
+        """Nobody waits for any answer any more."""
+        for stream_id in list(self._tasks):
+            self._cancel(stream_id)
+        if not self.over.done():
+            self.over.set_result(None)
+
+    # -- answers ----------------------------------------------------------------------------------
+
+    def _begin(self, stream_id: int, answer: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(answer)
+        self._tasks[stream_id] = task
+        task.add_done_callback(lambda _: self._tasks.pop(stream_id, None))
+
+    def _cancel(self, stream_id: int) -> None:
+        task = self._tasks.get(stream_id)
+        if task is not None:
+            task.cancel()
+
+    async def _connect(self, stream_id: int, fields: dict[str, str], stream: TunnelStream) -> None:
+        try:
+            await self._handler.connect(self._request(fields, b""), stream)
+        except KfwdError as error:
+            self._refuse(stream_id, stream, error)
+        except Exception:
+            log.exception("CONNECT %s", fields.get(":authority"))
+            self._refuse(stream_id, stream, LostError("an internal error; see the log."))
+
+    def _refuse(self, stream_id: int, stream: TunnelStream, error: KfwdError) -> None:
+        """Answer, end the stream, and tell the peer not to send (RFC 9113 §8.1)."""
+        refusal = refusal_of(error, self._handler.hop)
+        fields = [(":status", str(refusal.status)), ("proxy-status", refusal.header())]
+        self.driver.connection.respond(stream_id, fields, end=True)
+        self.driver.reset(stream_id, NO_ERROR)
+        stream.finish(None)
+
+    async def _answer(self, stream_id: int, fields: dict[str, str], body: _Body) -> None:
+        await body.complete.wait()
+        self._bodies.pop(stream_id, None)
+        try:
+            response = await self._handler.request(self._request(fields, bytes(body.gathered)))
+        except KfwdError as error:
+            response = status_response(error)
+        except Exception:
+            log.exception("%s %s", fields.get(":method"), fields.get(":path"))
+            response = status_response(KfwdError("an internal error; see the log."))
+        await self._send(stream_id, response)
+
+    def _request(self, fields: dict[str, str], body: bytes) -> Request:
+        return Request(
+            method=fields[":method"],
+            path=fields.get(":path", ""),
+            authority=fields.get(":authority", ""),
+            headers=fields,
+            body=body,
+            identity=self._identity,
+        )
+
+    async def _send(self, stream_id: int, response: Response) -> None:
+        headers = {"content-type": "application/json"} | response.headers
+        if isinstance(response.body, bytes):
+            headers["content-length"] = str(len(response.body))
+        self.driver.connection.respond(
+            stream_id, [(":status", str(response.status)), *headers.items()]
+        )
+        drained = asyncio.Event()
+        outbound = Outbound(self.driver, stream_id, drained.set)
+        if isinstance(response.body, bytes):
+            outbound.write_bytes(response.body)
+        else:
+            async with contextlib.aclosing(response.body) as pieces:
+                self.driver.flush()
+                async for piece in pieces:
+                    drained.clear()
+                    if not outbound.write_bytes(piece):
+                        await drained.wait()
+        outbound.write_eof()

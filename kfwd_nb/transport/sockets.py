@@ -1,0 +1,178 @@
+"""A connected TCP or Unix socket as a `ByteStream`."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from typing import Any
+
+from kfwd_nb.errors import KfwdError, LostError, ResetError
+from kfwd_nb.transport.buffers import read_buffer
+from kfwd_nb.transport.stream import HEADROOM, ByteStream, Receiver
+
+WRITE_HIGH_WATER = 1 << 16
+"""Octets that may wait for a socket's reader before its feeder is paused."""
+
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+class SocketStream(asyncio.BufferedProtocol, ByteStream):
+    """Both directions of one socket. Made by `open_socket` and `accepted_socket`."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        self._transport: asyncio.Transport | None = None
+        self._receiver: Receiver | None = None
+        self._full = False
+        self._read_over = False
+        self._write_over = False
+        self._over = False
+        self._error: KfwdError | None = None
+
+    # -- ByteStream -------------------------------------------------------------------------------
+
+    def start(self, receiver: Receiver) -> None:
+        self._receiver = receiver
+        if self._over:
+            asyncio.get_running_loop().call_soon(receiver.closed, self._error)
+        else:
+            self.resume()
+
+    def write(self, buffer: memoryview, start: int, end: int) -> bool:
+        transport = self._transport
+        if transport is None or self._write_over:
+            return True
+        if transport.get_write_buffer_size() == 0:
+            # Straight into the socket: the transport would keep a reference to a buffer of ours.
+            try:
+                start += self._socket.send(buffer[start:end])
+            except (BlockingIOError, InterruptedError):
+                pass
+            except OSError as error:
+                self._fail(error)
+                return True
+        if start < end:
+            transport.write(bytes(buffer[start:end]))
+        return not self._full
+
+    def write_eof(self) -> None:
+        if self._transport is None or self._write_over:
+            return
+        self._write_over = True
+        if self._read_over:
+            self._transport.close()
+        else:
+            self._transport.write_eof()
+
+    def pause(self) -> None:
+        if self._transport is not None and not self._read_over:
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        if self._transport is not None and not self._read_over:
+            self._transport.resume_reading()
+
+    def close(self, error: KfwdError | None = None) -> None:
+        if self._transport is None:
+            return
+        self._write_over = True
+        if error is not None:
+            self._reset_on_close()
+        self._transport.abort()
+
+    # -- asyncio.BufferedProtocol -----------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep still until a receiver is there."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)
+        transport.pause_reading()
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """The loop's own buffer, after the headroom."""
+        return read_buffer()[HEADROOM:]
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Pass on what a read brought."""
+        if self._receiver is not None:
+            self._receiver.data_received(read_buffer(), HEADROOM, HEADROOM + nbytes)
+
+    def eof_received(self) -> bool:
+        """Half-close: the transport stays open for our direction."""
+        self._read_over = True
+        if self._receiver is not None:
+            self._receiver.eof_received()
+        if self._write_over and self._transport is not None:
+            self._transport.close()
+        return True
+
+    def pause_writing(self) -> None:
+        """More waits than `WRITE_HIGH_WATER`."""
+        self._full = True
+
+    def resume_writing(self) -> None:
+        """The socket's reader has caught up."""
+        self._full = False
+        if self._receiver is not None:
+            self._receiver.writable()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The end of the socket, whoever made it."""
+        self._over = True
+        self._transport = None
+        if self._error is None and exc is not None:
+            self._error = _typed(exc)
+        if self._receiver is not None:
+            self._receiver.closed(self._error)
+
+    # -- ends -------------------------------------------------------------------------------------
+
+    def _fail(self, exc: OSError) -> None:
+        self._write_over = True
+        self._error = _typed(exc)
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _reset_on_close(self) -> None:
+        try:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        except OSError:
+            return  # already closed, or a kind of socket that knows no reset
+
+
+def _typed(exc: Exception) -> KfwdError:
+    if isinstance(exc, ConnectionResetError | BrokenPipeError):
+        return ResetError("the connection was reset.")
+    return LostError(str(exc) or type(exc).__name__)
+
+
+async def open_socket(sock: socket.socket, address: Any) -> SocketStream:
+    """Connect a fresh socket and make a stream of it; the socket is closed if that fails.
+
+    Args:
+        sock: unconnected; it may belong to another network namespace.
+        address: as `socket.connect` takes it for the socket's family.
+
+    Raises:
+        OSError: nobody listens, or the address cannot be reached.
+    """
+    try:
+        sock.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(sock, address)
+        return await accepted_socket(sock)
+    except BaseException:
+        sock.close()
+        raise
+
+
+async def accepted_socket(sock: socket.socket) -> SocketStream:
+    """Make a stream of a connected socket."""
+    sock.setblocking(False)
+    if sock.family in (socket.AF_INET, socket.AF_INET6):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    _, stream = await asyncio.get_running_loop().create_connection(
+        lambda: SocketStream(sock), sock=sock
+    )
+    return stream

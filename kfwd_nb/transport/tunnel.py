@@ -1,0 +1,296 @@
+"""The client's end of an HTTP/2 connection: CONNECT streams and API requests, side by side."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+
+from kfwd_nb.errors import KfwdError, LimitError, LostError, UnavailableError
+from kfwd_nb.protocol.connect import error_of
+from kfwd_nb.protocol.http2.events import Headers
+from kfwd_nb.transport.http import MAX_BODY, error_of_response
+from kfwd_nb.transport.http2 import Http2Driver
+from kfwd_nb.transport.outbound import Outbound
+from kfwd_nb.transport.resets import CANCEL, reset_error
+from kfwd_nb.transport.tls import H2
+from kfwd_nb.transport.tunnel_stream import TunnelStream
+
+CONNECT_TIMEOUT = 10.0
+"""Seconds for TCP and TLS to the server."""
+
+REQUEST_TIMEOUT = 30.0
+"""Seconds for the whole answer to an API request that is no watch."""
+
+MAX_LINE = 4 << 20
+"""Octets of one line of a streamed answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole answer."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(slots=True)
+class _Exchange:
+    """An answer on its way."""
+
+    headers: asyncio.Future[dict[str, str]]
+    pieces: asyncio.Queue[tuple[bytes, int] | KfwdError | None] = field(
+        default_factory=asyncio.Queue
+    )
+
+
+class Tunnel:
+    """One HTTP/2 connection, shared by all that goes to its server.
+
+    Attributes:
+        closed: done when the connection is over, with the error if it was not closed by us.
+    """
+
+    def __init__(self, headers: Mapping[str, str], authority: str) -> None:
+        self._driver = Http2Driver(self, client=True)
+        self._headers = dict(headers)
+        self._authority = authority
+        self._exchanges: dict[int, _Exchange] = {}
+        self.closed: asyncio.Future[KfwdError | None] = asyncio.get_running_loop().create_future()
+
+    @classmethod
+    async def open(
+        cls,
+        host: str,
+        port: int,
+        context: ssl.SSLContext,
+        *,
+        server_hostname: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Tunnel:
+        """Connect.
+
+        `server_hostname` is the name that the certificate must carry, if it is not `host`;
+        `headers` go with every request, `authorization` for one.
+
+        Raises:
+            UnavailableError: nobody answers there, or not in time.
+            LostError: TLS fails, or the server does not speak HTTP/2.
+        """
+        tunnel = cls(headers or {}, f"{host}:{port}")
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT):
+                transport, _ = await loop.create_connection(
+                    lambda: tunnel._driver,
+                    host,
+                    port,
+                    ssl=context,
+                    server_hostname=server_hostname or host,
+                )
+        except ssl.SSLError as error:
+            raise LostError(f"no TLS with {host}:{port}: {error.reason or error}.") from None
+        except TimeoutError:
+            raise UnavailableError(f"{host}:{port} does not answer.") from None
+        except OSError as error:
+            raise UnavailableError(
+                f"nobody answers at {host}:{port}: {error.strerror or error}."
+            ) from None
+        ssl_object = transport.get_extra_info("ssl_object")
+        if ssl_object.selected_alpn_protocol() != H2:
+            transport.abort()
+            raise LostError(f"{host}:{port} does not speak HTTP/2.")
+        return tunnel
+
+    @property
+    def alive(self) -> bool:
+        """The connection stands."""
+        return not self.closed.done()
+
+    def close(self) -> None:
+        """End the connection; its streams end with `LostError`."""
+        self._driver.close()
+
+    # -- requests ---------------------------------------------------------------------------------
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+    ) -> Reply:
+        """Ask, and gather the whole answer (at most `MAX_BODY` octets).
+
+        Raises:
+            LostError: the connection went, or the answer took longer than `REQUEST_TIMEOUT`.
+            LimitError: the answer is larger than `MAX_BODY`.
+        """
+        try:
+            async with asyncio.timeout(REQUEST_TIMEOUT):
+                stream_id, exchange = self._ask(method, path, body, headers or {})
+                try:
+                    fields = await exchange.headers
+                    gathered = bytearray()
+                    async for piece in self._pieces(stream_id, exchange):
+                        gathered += piece
+                        if len(gathered) > MAX_BODY:
+                            raise LimitError(f"the answer to {path} exceeds {MAX_BODY} octets.")
+                finally:
+                    self._forget(stream_id)
+        except TimeoutError:
+            raise LostError(f"no answer to {method} {path} in {REQUEST_TIMEOUT:.0f} s.") from None
+        return Reply(int(fields[":status"]), fields, bytes(gathered))
+
+    async def lines(self, path: str) -> AsyncIterator[bytes]:
+        """The lines of an answer that does not end by itself (a watch), without their newlines.
+
+        Raises:
+            KfwdError: the server refuses; its kind fits the status.
+            LostError: the connection went.
+            LimitError: a line is longer than `MAX_LINE`.
+        """
+        stream_id, exchange = self._ask("GET", path, b"", {})
+        try:
+            fields = await exchange.headers
+            status = int(fields[":status"])
+            rest = bytearray()
+            async for piece in self._pieces(stream_id, exchange):
+                rest += piece
+                while status < 400 and (end := rest.find(b"\n")) >= 0:
+                    line = bytes(rest[:end])
+                    del rest[: end + 1]
+                    yield line
+                if len(rest) > MAX_LINE:
+                    raise LimitError(f"a line of {path} exceeds {MAX_LINE} octets.")
+            if status >= 400:
+                raise error_of_response(status, bytes(rest))
+            if rest:
+                yield bytes(rest)
+        finally:
+            self._forget(stream_id)
+
+    def _ask(
+        self, method: str, path: str, body: bytes, headers: Mapping[str, str]
+    ) -> tuple[int, _Exchange]:
+        self._check_alive()
+        fields = [
+            (":method", method),
+            (":scheme", "https"),
+            (":authority", self._authority),
+            (":path", path),
+            *self._headers.items(),
+            *headers.items(),
+        ]
+        if body:
+            fields += [("content-type", "application/json"), ("content-length", str(len(body)))]
+        stream_id = self._driver.connection.open(fields, end=not body)
+        exchange = _Exchange(asyncio.get_running_loop().create_future())
+        self._exchanges[stream_id] = exchange
+        self._driver.flush()
+        if body:
+            outbound = Outbound(self._driver, stream_id)
+            outbound.write_bytes(body)
+            outbound.write_eof()
+        return stream_id, exchange
+
+    async def _pieces(self, stream_id: int, exchange: _Exchange) -> AsyncIterator[bytes]:
+        while (piece := await exchange.pieces.get()) is not None:
+            if isinstance(piece, KfwdError):
+                raise piece
+            data, credit = piece
+            yield data
+            self._driver.acknowledge(stream_id, credit)
+
+    def _forget(self, stream_id: int) -> None:
+        """The asker is done: what has not come yet is not wanted any more."""
+        if self._exchanges.pop(stream_id, None) is not None:
+            self._driver.reset(stream_id, CANCEL)
+
+    # -- CONNECT ----------------------------------------------------------------------------------
+
+    async def connect(
+        self, authority: str, *, headers: Mapping[str, str] | None = None
+    ) -> TunnelStream:
+        """Open a CONNECT stream; it is the caller's, and paused until it is started.
+
+        Raises:
+            KfwdError: the tunnel's other end refuses; the kind says why (`protocol.connect`).
+            LostError: the connection went.
+        """
+        self._check_alive()
+        fields = [
+            (":method", "CONNECT"),
+            (":authority", authority),
+            *self._headers.items(),
+            *(headers or {}).items(),
+        ]
+        stream_id = self._driver.connection.open(fields)
+        stream = TunnelStream(self._driver, stream_id)
+        exchange = _Exchange(asyncio.get_running_loop().create_future())
+        self._exchanges[stream_id] = exchange
+        self._driver.flush()
+        try:
+            answer = await exchange.headers
+        except BaseException:
+            stream.close()
+            raise
+        finally:
+            self._exchanges.pop(stream_id, None)
+        status = int(answer[":status"])
+        if not 200 <= status < 300:
+            stream.close()
+            raise error_of(status, answer.get("proxy-status"))
+        stream.headers = answer
+        return stream
+
+    def _check_alive(self) -> None:
+        if self.closed.done():
+            raise self.closed.result() or LostError("the tunnel is closed.")
+
+    # -- transport.http2.Role ---------------------------------------------------------------------
+
+    def request_received(self, stream_id: int, headers: Headers) -> None:
+        """Never for a client: `h2` refuses a server's requests."""
+
+    def response_received(self, stream_id: int, headers: Headers) -> None:
+        """Wake who asked."""
+        exchange = self._exchanges.get(stream_id)
+        if exchange is not None and not exchange.headers.done():
+            exchange.headers.set_result(dict(headers))
+
+    def body_received(self, stream_id: int, data: bytes, credit: int) -> None:
+        """Queue a piece; at most one stream window is on its way."""
+        exchange = self._exchanges.get(stream_id)
+        if exchange is None:
+            self._driver.acknowledge(stream_id, credit)
+        else:
+            exchange.pieces.put_nowait((data, credit))
+
+    def body_ended(self, stream_id: int) -> None:
+        """The answer is whole."""
+        exchange = self._exchanges.get(stream_id)
+        if exchange is not None:
+            exchange.pieces.put_nowait(None)
+
+    def stream_reset(self, stream_id: int, code: int) -> None:
+        """The answer will not come, or not whole."""
+        exchange = self._exchanges.get(stream_id)
+        if exchange is not None:
+            self._end_exchange(exchange, reset_error(code))
+
+    def connection_over(self, error: KfwdError | None) -> None:
+        """Nothing more comes for anybody."""
+        for exchange in self._exchanges.values():
+            self._end_exchange(exchange, error or LostError("the tunnel was closed."))
+        if not self.closed.done():
+            self.closed.set_result(error)
+
+    @staticmethod
+    def _end_exchange(exchange: _Exchange, error: KfwdError) -> None:
+        if not exchange.headers.done():
+            exchange.headers.set_exception(error)
+        exchange.pieces.put_nowait(error)
