@@ -13,6 +13,55 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from kfwd_nb._version import __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from kfwd_nb.client import Connection, Forward, ForwardedPort, forward, forwards
+    from kfwd_nb.cluster import MiniCluster
+    from kfwd_nb.errors import KfwdError
+
+__all__ = [
+    "Connection",
+    "Forward",
+    "ForwardedPort",
+    "KfwdError",
+    "MiniCluster",
+    "__version__",
+    "forward",
+    "forwards",
+]
+
+_HOMES = {
+    "Connection": "kfwd_nb.client",
+    "Forward": "kfwd_nb.client",
+    "ForwardedPort": "kfwd_nb.client",
+    "KfwdError": "kfwd_nb.errors",
+    "MiniCluster": "kfwd_nb.cluster",
+    "forward": "kfwd_nb.client",
+    "forwards": "kfwd_nb.client",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name at its first use: `%load_ext` does not wait for what it needs not."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def load_ipython_extension(ip: Any) -> None:
+    """`%load_ext kfwd_nb`: the magics `%portforward` and `%kfwd`."""
+    from kfwd_nb.notebook.extension import load
+
+    load(ip)
+
+
+def unload_ipython_extension(ip: Any) -> None:
+    """`%unload_ext kfwd_nb`: stop the forwards, remove the magics."""
+    from kfwd_nb.notebook.extension import unload
+
+    unload(ip)

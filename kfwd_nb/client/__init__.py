@@ -1,1 +1,18 @@
 """kubectl's role: local listeners bound to a target in a cluster, supervised until stopped."""
+
+from kfwd_nb.client.connection import Connection, ConnectionState, Totals
+from kfwd_nb.client.forward import Forward, ForwardParameters
+from kfwd_nb.client.listener import ForwardedPort
+from kfwd_nb.client.registry import forward, forward_or_existing, forwards
+
+__all__ = [
+    "Connection",
+    "ConnectionState",
+    "Forward",
+    "ForwardParameters",
+    "ForwardedPort",
+    "Totals",
+    "forward",
+    "forward_or_existing",
+    "forwards",
+]

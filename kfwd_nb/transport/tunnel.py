@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field
 from kfwd_nb.errors import KfwdError, LimitError, LostError, UnavailableError
 from kfwd_nb.protocol.connect import error_of
 from kfwd_nb.protocol.http2.events import Headers
+from kfwd_nb.transport.forks import close_in_children
 from kfwd_nb.transport.http import MAX_BODY, error_of_response
 from kfwd_nb.transport.http2 import Http2Driver
 from kfwd_nb.transport.outbound import Outbound
@@ -83,10 +85,11 @@ class Tunnel:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
+                sock = await _connect(host, port)
+                close_in_children(sock)
                 transport, _ = await loop.create_connection(
                     lambda: tunnel._driver,
-                    host,
-                    port,
+                    sock=sock,
                     ssl=context,
                     server_hostname=server_hostname or host,
                 )
@@ -109,9 +112,12 @@ class Tunnel:
         """The connection stands."""
         return not self.closed.done()
 
-    def close(self) -> None:
-        """End the connection; its streams end with `LostError`."""
-        self._driver.close()
+    def close(self, error: KfwdError | None = None) -> None:
+        """End the connection at once; its streams end with `error`."""
+        if error is None:
+            self._driver.close()
+        else:
+            self._driver.abandon(error)
 
     # -- requests ---------------------------------------------------------------------------------
 
@@ -294,3 +300,30 @@ class Tunnel:
         if not exchange.headers.done():
             exchange.headers.set_exception(error)
         exchange.pieces.put_nowait(error)
+
+
+async def _connect(host: str, port: int) -> socket.socket:
+    """A connected socket to the first address of `host` that answers.
+
+    Raises:
+        OSError: none does.
+    """
+    loop = asyncio.get_running_loop()
+    failure: OSError | None = None
+    for family, kind, number, _, address in await loop.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM
+    ):
+        sock = socket.socket(family, kind, number)
+        sock.setblocking(False)
+        try:
+            await loop.sock_connect(sock, address)
+        except OSError as error:
+            sock.close()
+            failure = error
+        except BaseException:
+            sock.close()
+            raise
+        else:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return sock
+    raise failure or OSError("the name has no address")

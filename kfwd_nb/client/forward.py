@@ -1,0 +1,300 @@
+"""`forward()` and what it returns: local listeners bound to a target, until stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import itertools
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Coroutine
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from kfwd_nb.client.connection import Connection, Totals
+from kfwd_nb.client.dialer import Dialer
+from kfwd_nb.client.listener import ForwardedPort, listen
+from kfwd_nb.client.loops import LoopName, Runner, runner
+from kfwd_nb.client.session import Session
+from kfwd_nb.client.switch_interval import switch_interval
+from kfwd_nb.errors import UsageError
+from kfwd_nb.kube.kubeconfig import ClusterAccess
+from kfwd_nb.ports import PortSpec, Target
+from kfwd_nb.transport.descriptors import raise_descriptor_limit
+
+MAX_CLOSED = 200
+"""Closed connections that a forward remembers for its table; older ones live on in `totals`."""
+
+MAX_CONNECTIONS = 10_000
+"""Connections that a forward holds at once; further ones are refused and counted as failed."""
+
+ACCEPT_PAUSE = 0.1
+"""Seconds to wait when no descriptor is left for an accepted connection."""
+
+State = Literal["starting", "listening", "stopped"]
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardParameters:
+    """What a forward was asked for; equal parameters mean the same forward."""
+
+    target: Target
+    ports: tuple[PortSpec, ...]
+    namespace: str
+    context: str
+    server: str
+    address: str
+    loop: LoopName
+
+
+class Forward:
+    """A running forward. Made by `forward()`.
+
+    All attributes may be read from any thread.
+
+    Attributes:
+        name: what `--stop` takes.
+        parameters: what was asked for.
+        state: `starting`, `listening` or `stopped`.
+        reason: why it stopped, if that was not asked for.
+        ports: one for each PORT argument.
+        revision: changes whenever something visible does.
+        embedded: it leads into the embedded cluster that this process started.
+        isolation: how that cluster keeps pods apart; empty where nothing says.
+    """
+
+    def __init__(self, name: str, parameters: ForwardParameters, access: ClusterAccess) -> None:
+        self.name = name
+        self.parameters = parameters
+        self.state: State = "starting"
+        self.reason = ""
+        self.ports: tuple[ForwardedPort, ...] = ()
+        self.revision = 0
+        self.embedded = access.embedded
+        self.isolation = ""
+        self.started = time.time()
+        self._access = access
+        self._runner: Runner = runner(parameters.loop)
+        self._dialer: Dialer | None = None
+        self._listeners: list[socket.socket] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._open: dict[int, Connection] = {}
+        self._closed: deque[Connection] = deque(maxlen=MAX_CLOSED)
+        self._numbers = itertools.count(1)
+        self._totals = Totals()
+        self._bytes_in = 0
+        self._bytes_out = 0
+        self._last_closed: asyncio.Future[None] | None = None
+        self._stopped = threading.Event()
+
+    # -- what a person asks -----------------------------------------------------------------------
+
+    @property
+    def target(self) -> Target:
+        """What it leads to."""
+        return self.parameters.target
+
+    @property
+    def namespace(self) -> str:
+        """The target's namespace."""
+        return self.parameters.namespace
+
+    @property
+    def context(self) -> str:
+        """The kubeconfig's context."""
+        return self.parameters.context
+
+    @property
+    def server(self) -> str:
+        """URL of the API server."""
+        return self.parameters.server
+
+    @property
+    def dialect(self) -> str:
+        """The wire to the API server."""
+        return Dialer.dialect
+
+    @property
+    def ready(self) -> bool:
+        """It listens."""
+        return self.state == "listening"
+
+    @property
+    def local_port(self) -> int:
+        """The local port of a forward that has one.
+
+        Raises:
+            UsageError: it has several; see `ports`.
+        """
+        if len(self.ports) != 1:
+            raise UsageError(f"{self.name} has {len(self.ports)} ports.", hint="see `.ports`.")
+        return self.ports[0].local
+
+    def url(self, scheme: str = "http", path: str = "/") -> str:
+        """Address of the first port, for code in this process: `http://127.0.0.1:8080/`."""
+        port = self.ports[0]
+        host = f"[{port.address}]" if ":" in port.address else port.address
+        return f"{scheme}://{host}:{port.local}/{path.lstrip('/')}"
+
+    def connections(self) -> list[Connection]:
+        """Copies of the connections that are open, and of the last `MAX_CLOSED` that were."""
+        both = [*self._closed, *self._open.values()]
+        return sorted((copy.copy(each) for each in both), key=lambda each: each.number)
+
+    @property
+    def totals(self) -> Totals:
+        """Sums over all connections that there ever were."""
+        return replace(
+            self._totals,
+            open=len(self._open),
+            bytes_in=self._bytes_in,
+            bytes_out=self._bytes_out,
+        )
+
+    def __repr__(self) -> str:
+        listening = ", ".join(
+            f"{port.address}:{port.local} -> {port.remote}" for port in self.ports
+        )
+        return f"<Forward {self.name} {self.target} {listening} ({self.state})>"
+
+    # -- life -------------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Close the listeners and every connection; nothing if that was done already."""
+        self._runner.run(self._stop())
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Block until it is stopped, at most `timeout` seconds; False if it still runs."""
+        return self._stopped.wait(timeout)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._runner.run_async(self._stop())
+
+    def start(self) -> None:
+        """Connect, resolve, listen. `forward()` calls it.
+
+        Raises:
+            KfwdError: why it cannot be; nothing of it is left then.
+        """
+        self._runner.run(self._start())
+
+    async def _start(self) -> None:
+        raise_descriptor_limit()
+        dialer = self._dialer = Dialer(self._access, self.target, self.namespace)
+        try:
+            await dialer.start([spec.remote for spec in self.parameters.ports])
+            self.isolation = dialer.isolation
+            self.ports = tuple([self._listen(spec) for spec in self.parameters.ports])
+        except BaseException:
+            self._release()
+            raise
+        switch_interval.acquire()
+        self.state = "listening"
+        self.revision += 1
+
+    def _listen(self, spec: PortSpec) -> ForwardedPort:
+        assert self._dialer is not None
+        local = self._dialer.port_number(spec.remote) if spec.local is None else spec.local
+        sockets = listen(self.parameters.address, local)
+        self._listeners += sockets
+        names = [sock.getsockname() for sock in sockets]
+        port = ForwardedPort(tuple(name[0] for name in names), names[0][1], spec.remote)
+        for sock in sockets:
+            self._spawn(self._accept(sock, port))
+        return port
+
+    async def _stop(self, reason: str = "") -> None:
+        if self.state == "stopped":
+            return
+        was_listening, self.state, self.reason = self.ready, "stopped", reason
+        self._release()
+        if was_listening:
+            switch_interval.release()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._open:
+            self._last_closed = asyncio.get_running_loop().create_future()
+            await self._last_closed
+        self.revision += 1
+        self._stopped.set()
+
+    def _release(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        for sock in self._listeners:
+            sock.close()
+        self._listeners.clear()
+        if self._dialer is not None:
+            self._dialer.close()
+
+    # -- connections ------------------------------------------------------------------------------
+
+    async def _accept(self, listener: socket.socket, port: ForwardedPort) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                sock, peer = await loop.sock_accept(listener)
+            except OSError:
+                # No descriptor is left, or the peer was gone before we came.
+                await asyncio.sleep(ACCEPT_PAUSE)
+                continue
+            self._spawn(self._serve(sock, f"{peer[0]}:{peer[1]}", port))
+
+    async def _serve(self, sock: socket.socket, peer: str, port: ForwardedPort) -> None:
+        remote = port.remote if isinstance(port.remote, int) else 0
+        connection = Connection(next(self._numbers), peer, port.local, remote, time.time())
+        self._totals = replace(self._totals, opened=self._totals.opened + 1)
+        if len(self._open) >= MAX_CONNECTIONS:
+            sock.close()
+            connection.state, connection.failed = "closed", True
+            connection.reason = f"more than {MAX_CONNECTIONS} connections at once."
+            self.closed(connection)
+            return
+        self._open[connection.number] = connection
+        self.changed()
+        assert self._dialer is not None
+        await Session(connection, self).run(sock, self._dialer, port.remote)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # -- client.session.Ledger --------------------------------------------------------------------
+
+    def changed(self, *, bytes_in: int = 0, bytes_out: int = 0) -> None:
+        """Note that something visible changed."""
+        self.revision += 1
+        self._bytes_in += bytes_in
+        self._bytes_out += bytes_out
+
+    def closed(self, connection: Connection) -> None:
+        """Move a connection to those that are over."""
+        self._open.pop(connection.number, None)
+        self._closed.append(connection)
+        if self._last_closed is not None and not self._open:
+            self._last_closed.set_result(None)
+        if connection.failed:
+            self._totals = replace(self._totals, failed=self._totals.failed + 1)
+        self.revision += 1

@@ -1,0 +1,158 @@
+"""Local ports: binding them, and saying who has one that cannot be had."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+from dataclasses import dataclass
+
+from kfwd_nb.errors import ListenError
+from kfwd_nb.transport.forks import close_in_children
+
+BACKLOG = 4096
+"""Connections that may wait to be accepted."""
+
+FREE_PORT_TRIES = 20
+"""How often another free port is drawn when ::1 does not have the one that 127.0.0.1 gave."""
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardedPort:
+    """One PORT argument, listening.
+
+    Attributes:
+        addresses: what it listens on; `localhost` is 127.0.0.1 and, where there is one, ::1.
+        local: the local port.
+        remote: the port as the target knows it, a number or a name.
+        protocol: TCP.
+    """
+
+    addresses: tuple[str, ...]
+    local: int
+    remote: int | str
+    protocol: str = "TCP"
+
+    @property
+    def address(self) -> str:
+        """The first address, for a program that wants one."""
+        return self.addresses[0]
+
+
+def listen(address: str, port: int) -> list[socket.socket]:
+    """Listen on a port of `address`, on the same port for each of its families.
+
+    Args:
+        address: `localhost`, or an IP address of this machine.
+        port: 0 for any free one.
+
+    Raises:
+        ListenError: it is taken (the text names the process), or may not be bound, or the address
+            is not ours.
+    """
+    addresses = _addresses(address)
+    for _ in range(FREE_PORT_TRIES):
+        sockets: list[socket.socket] = []
+        chosen = port
+        try:
+            for each in addresses:
+                sockets.append(_bind(each, chosen))
+                chosen = sockets[0].getsockname()[1]
+        except OSError as error:
+            for sock in sockets:
+                sock.close()
+            if port == 0 and sockets and error.errno == errno.EADDRINUSE:
+                continue
+            raise listen_error(error, addresses[len(sockets)], chosen) from None
+        for sock in sockets:
+            close_in_children(sock)
+        return sockets
+    raise ListenError(f"no port is free on all of {', '.join(addresses)}.")
+
+
+def _addresses(address: str) -> tuple[str, ...]:
+    if address != "localhost":
+        return (address,)
+    return ("127.0.0.1", "::1") if _has_ipv6_loopback() else ("127.0.0.1",)
+
+
+def _has_ipv6_loopback() -> bool:
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as sock:
+        sock.bind(("::1", 0))
+        return True
+    return False
+
+
+def _bind(address: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if os.name == "posix":
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind((address, port))
+        sock.listen(BACKLOG)
+        sock.setblocking(False)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def listen_error(error: OSError, address: str, port: int) -> ListenError:
+    """The error of a bind, in kubectl's words, with who holds the port and what to do."""
+    what = f"Unable to listen on port {port}:"
+    shown = f"[{address}]" if ":" in address else address
+    if error.errno == errno.EADDRINUSE:
+        holder, hint = _holder(port)
+        return ListenError(f"{what} {shown}:{port} is in use{holder}.", where="client", hint=hint)
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return ListenError(
+            f"{what} this user may not bind ports below 1024.",
+            where="client",
+            hint=f"use a port above, as in {port + 8000}:{port}, or :{port} for any free one.",
+        )
+    if error.errno == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror):
+        return ListenError(f"{what} {address} is no address of this machine.", where="client")
+    return ListenError(f"{what} {shown}: {error.strerror or error}.", where="client")
+
+
+def _holder(port: int) -> tuple[str, str]:
+    """Who listens on `port`, as far as this user may know, and what to do about it."""
+    import psutil
+
+    hint = "use another local port, or :PORT for any free one (as in :80)."
+    with contextlib.suppress(psutil.Error, OSError):
+        for connection in psutil.net_connections("tcp"):
+            if connection.status != psutil.CONN_LISTEN or not connection.pid:
+                continue
+            if not connection.laddr or connection.laddr.port != port:
+                continue
+            process = psutil.Process(connection.pid)
+            name = f" by {_command_name(process)} (pid {connection.pid})"
+            if connection.pid == os.getpid():
+                return " by this very process", hint
+            if any(parent.pid == connection.pid for parent in psutil.Process().parents()):
+                return (
+                    f"{name}, the server that this notebook runs in",
+                    "use :PORT for any free local port (as in :80).",
+                )
+            return name, hint
+    return "", hint
+
+
+def _command_name(process: object) -> str:
+    """`jupyter-lab` rather than `python3.11`: the program that the interpreter runs."""
+    import psutil
+
+    assert isinstance(process, psutil.Process)
+    with contextlib.suppress(psutil.Error, OSError):
+        words = process.cmdline()
+        if len(words) > 1 and "python" in os.path.basename(words[0]):  # noqa: PTH119 - any OS's path
+            if words[1] == "-m" and len(words) > 2:
+                return words[2]
+            if not words[1].startswith("-"):
+                return os.path.basename(words[1])  # noqa: PTH119
+    return str(process.name())

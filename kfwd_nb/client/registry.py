@@ -1,0 +1,124 @@
+"""The forwards of this process: which run, and when the same line means the same forward."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Literal, cast
+
+from kfwd_nb.client.forward import Forward, ForwardParameters
+from kfwd_nb.client.loops import LoopName
+from kfwd_nb.kube.kubeconfig import load
+from kfwd_nb.ports import parse_ports, parse_target
+
+Outcome = Literal["started", "already", "replaced"]
+
+_running: dict[str, Forward] = {}
+_lock = threading.RLock()
+
+
+def forwards() -> list[Forward]:
+    """The forwards that run, oldest first."""
+    with _lock:
+        for name in [name for name, each in _running.items() if each.state == "stopped"]:
+            del _running[name]
+        return list(_running.values())
+
+
+def forward(
+    target: str,
+    *ports: str | int,
+    namespace: str | None = None,
+    context: str | None = None,
+    kubeconfig: str | Path | None = None,
+    address: str = "localhost",
+    loop: LoopName = "thread",
+    name: str | None = None,
+) -> Forward:
+    """Forward local ports to a pod, a service or a deployment; it listens when this returns.
+
+    The same call again gives the same `Forward`, its connections untouched.
+
+    Args:
+        target: `web`, `pod/web`, `svc/api` or `deploy/api`.
+        ports: `8080:80`, `80`, `:80` (any free local port), or a port's name.
+        namespace: of the target; else the context's own.
+        context: of the kubeconfig; else its current one.
+        kubeconfig: a file; else the embedded cluster that this process started, `KUBECONFIG`,
+            `~/.kube/config`, or the service account of the pod that we run in.
+        address: to listen on: `localhost` (127.0.0.1 and ::1) or an address of this machine.
+        loop: `thread` (works while a cell blocks), or `kernel`: the event loop that runs now.
+        name: for `%portforward --stop`; else made from the target.
+
+    Raises:
+        KfwdError: a mistake in the arguments, a port that is taken, a cluster that cannot be
+            reached or refuses, a target that is not there; the text says what to do.
+    """
+    return forward_or_existing(
+        target,
+        *ports,
+        namespace=namespace,
+        context=context,
+        kubeconfig=kubeconfig,
+        address=address,
+        loop=loop,
+        name=name,
+    )[0]
+
+
+def forward_or_existing(
+    target: str,
+    *ports: str | int,
+    namespace: str | None = None,
+    context: str | None = None,
+    kubeconfig: str | Path | None = None,
+    address: str = "localhost",
+    loop: str = "thread",
+    name: str | None = None,
+) -> tuple[Forward, Outcome]:
+    """As `forward`, and say what happened: `started`, `already` or `replaced`.
+
+    Other options under a name that was given replace the forward of that name; without a name, they
+    replace a forward to the same target that holds one of the local ports.
+    """
+    specs = parse_ports(ports)
+    goal = parse_target(target)
+    access = load(kubeconfig, context)
+    parameters = ForwardParameters(
+        target=goal,
+        ports=specs,
+        namespace=namespace or access.namespace,
+        context=access.context,
+        server=access.server,
+        address=address,
+        loop=cast("LoopName", loop),
+    )
+    with _lock:
+        running = forwards()
+        for each in running:
+            if each.parameters == parameters and name in (None, each.name):
+                return each, "already"
+        replaced = [each for each in running if _replaces(parameters, name, each)]
+        for each in replaced:
+            each.stop()
+            _running.pop(each.name, None)
+        new = Forward(name or _free_name(parameters), parameters, access)
+        new.start()
+        _running[new.name] = new
+        return new, "replaced" if replaced else "started"
+
+
+def _replaces(parameters: ForwardParameters, name: str | None, other: Forward) -> bool:
+    if name is not None:
+        return other.name == name
+    wanted = {spec.local for spec in parameters.ports if spec.local}
+    held = {port.local for port in other.ports}
+    return other.target == parameters.target and bool(wanted & held)
+
+
+def _free_name(parameters: ForwardParameters) -> str:
+    target = parameters.target
+    plain = target.name if target.kind == "pod" else str(target)
+    ports = "-".join(str(spec.remote) for spec in parameters.ports)
+    candidates = [plain, f"{plain}-{ports}", *(f"{plain}-{ports}-{n}" for n in range(2, 10_000))]
+    return next(each for each in candidates if each not in _running)

@@ -1,0 +1,105 @@
+"""One accepted connection, from the local program to the pod and back."""
+
+from __future__ import annotations
+
+import socket
+import time
+from typing import Protocol
+
+from kfwd_nb.client.connection import Connection
+from kfwd_nb.client.dialer import Dialer
+from kfwd_nb.errors import KfwdError, LostError
+from kfwd_nb.transport.pump import Pump
+from kfwd_nb.transport.sockets import SocketStream, accepted_socket
+
+LOCAL = 0
+"""The pump's side of the local program; the other one is the pod's."""
+
+
+class Ledger(Protocol):
+    """Who keeps the books of a forward."""
+
+    def changed(self, *, bytes_in: int = 0, bytes_out: int = 0) -> None:
+        """Something visible changed; so many bytes have passed."""
+
+    def closed(self, connection: Connection) -> None:
+        """The connection is over."""
+
+
+class Session:
+    """Couples a local socket with a dialed stream and keeps its `Connection` true."""
+
+    __slots__ = ("_accepted", "_first_ended", "_ledger", "connection")
+
+    def __init__(self, connection: Connection, ledger: Ledger) -> None:
+        self.connection = connection
+        self._ledger = ledger
+        self._accepted = time.monotonic()
+        self._first_ended: int | None = None
+
+    async def run(self, sock: socket.socket, dialer: Dialer, remote: int | str) -> None:
+        """Dial and couple; returns when bytes flow, or when the connection has failed."""
+        local: SocketStream | None = None
+        try:
+            local = await accepted_socket(sock)
+            dialed = await dialer.dial(remote)
+        except KfwdError as error:
+            self._give_up(local or sock, error)
+            return
+        except OSError:
+            self._give_up(sock, LostError("the local program was gone at once."))
+            return
+        except BaseException:
+            self._give_up(local or sock, LostError("the forward was stopped."))
+            raise
+        self.connection.pod, self.connection.node = dialed.pod, dialed.node
+        self.connection.remote = dialed.port
+        self.connection.state = "open"
+        self._ledger.changed()
+        Pump(local, dialed.stream, self)
+
+    def _give_up(self, local: SocketStream | socket.socket, error: KfwdError) -> None:
+        if isinstance(local, SocketStream):
+            local.close(error)
+        else:
+            local.close()
+        self._close(error)
+
+    # -- transport.stream.PumpObserver ------------------------------------------------------------
+
+    def passed(self, side: int, count: int) -> None:
+        """Count bytes, and notice the first from the pod."""
+        connection = self.connection
+        if side == LOCAL:
+            connection.bytes_out += count
+            self._ledger.changed(bytes_out=count)
+            return
+        if connection.first_byte is None:
+            connection.first_byte = time.monotonic() - self._accepted
+        connection.bytes_in += count
+        self._ledger.changed(bytes_in=count)
+
+    def ended(self, side: int) -> None:
+        """A half-close."""
+        if self._first_ended is None:
+            self._first_ended = side
+            self.connection.state = "local ended" if side == LOCAL else "pod ended"
+            self._ledger.changed()
+
+    def finished(self, side: int, error: KfwdError | None) -> None:
+        """Both directions are over."""
+        self._close(error, side)
+
+    def _close(self, error: KfwdError | None, side: int | None = None) -> None:
+        connection = self.connection
+        connection.state = "closed"
+        connection.closed = time.time()
+        connection.failed = error is not None
+        if error is None:
+            who = "the pod" if self._first_ended else "the local program"
+            connection.reason = f"closed by {who}."
+        elif side == LOCAL:
+            connection.reason = f"the local program: {error.what}"
+        else:
+            connection.reason = error.what
+        self._ledger.closed(connection)

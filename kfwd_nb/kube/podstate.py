@@ -1,0 +1,58 @@
+"""What a pod is doing, in a word and in a clause, as `kubectl get` and `describe` say it."""
+
+from __future__ import annotations
+
+from kfwd_nb.kube.objects import ContainerStatus, Pod, condition
+
+MAX_MESSAGE = 300
+"""Characters of a container's own message that a sentence repeats."""
+
+
+def status_word(pod: Pod) -> str:
+    """The STATUS column of `kubectl get pods`: Running, Pending, CrashLoopBackOff or NodeLost."""
+    if pod.metadata.deletion_timestamp is not None:
+        return "Terminating"
+    if pod.status.reason:
+        return pod.status.reason
+    if pod.status.phase in ("Pending", "Running"):
+        waiting = [_waiting_reason(status) for status in pod.status.container_statuses]
+        if waiting and all(waiting):
+            return waiting[0]
+    return pod.status.phase
+
+
+def explain(pod: Pod) -> str:
+    """One clause on why the pod is not ready: the container, its reason, its last message."""
+    name = f'pod "{pod.metadata.name}"'
+    for status in pod.status.container_statuses:
+        if not status.ready and (cause := _cause(status)):
+            return f'{name}: container "{status.name}" {cause}'
+    if pod.status.reason or pod.status.message:
+        return f"{name}: {_joined(pod.status.reason, pod.status.message)}"
+    for kind in ("PodScheduled", "Ready"):
+        found = condition(pod.status.conditions, kind)
+        if found is not None and found.status != "True" and (found.reason or found.message):
+            return f"{name}: {_joined(found.reason, found.message)}"
+    return f"{name}: {status_word(pod)}, not ready" if not pod.ready else f"{name}: ready"
+
+
+def _waiting_reason(status: ContainerStatus) -> str:
+    return str(status.state.get("waiting", {}).get("reason", ""))
+
+
+def _cause(status: ContainerStatus) -> str:
+    for state in ("waiting", "terminated"):
+        if state in status.state:
+            now = status.state[state]
+            last = status.last_state.get("terminated", {})
+            message = str(now.get("message") or last.get("message") or "")
+            code = now.get("exitCode", last.get("exitCode"))
+            if code is not None and not message:
+                message = f"exit code {code}"
+            return _joined(str(now.get("reason", state)), message)
+    return ""
+
+
+def _joined(reason: str, message: str) -> str:
+    message = " ".join(message.split())[:MAX_MESSAGE].rstrip(".")
+    return f"{reason}: {message}" if reason and message else reason or message
