@@ -20,6 +20,7 @@ from kfwd_nb.client.listener import ForwardedPort, listen
 from kfwd_nb.client.loops import LoopName, Runner, runner
 from kfwd_nb.client.session import Session
 from kfwd_nb.client.switch_interval import switch_interval
+from kfwd_nb.client.watchdog import Watchdog
 from kfwd_nb.errors import UsageError
 from kfwd_nb.kube.kubeconfig import ClusterAccess
 from kfwd_nb.ports import PortSpec, Target
@@ -89,6 +90,7 @@ class Forward:
         self._bytes_out = 0
         self._last_closed: asyncio.Future[None] | None = None
         self._stopped = threading.Event()
+        self._watchdog: Watchdog | None = None
 
     # -- what a person asks -----------------------------------------------------------------------
 
@@ -155,10 +157,11 @@ class Forward:
         )
 
     def __repr__(self) -> str:
-        listening = ", ".join(
-            f"{port.address}:{port.local} -> {port.remote}" for port in self.ports
-        )
-        return f"<Forward {self.name} {self.target} {listening} ({self.state})>"
+        return f"<Forward {self._described()} ({self.state})>"
+
+    def _described(self) -> str:
+        ways = ", ".join(f"{port.address}:{port.local} -> {port.remote}" for port in self.ports)
+        return f"{self.name} {self.target} {ways}"
 
     # -- life -------------------------------------------------------------------------------------
 
@@ -211,6 +214,8 @@ class Forward:
             self._release()
             raise
         switch_interval.acquire()
+        if self.parameters.loop == "kernel":
+            self._watchdog = Watchdog(asyncio.get_running_loop(), self._described)
         self.state = "listening"
         self.revision += 1
 
@@ -232,6 +237,8 @@ class Forward:
         self._release()
         if was_listening:
             switch_interval.release()
+        if self._watchdog is not None:
+            self._watchdog.stop()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._open:
             self._last_closed = asyncio.get_running_loop().create_future()
