@@ -1,9 +1,9 @@
 """Kubernetes objects, as far as this project knows them: typed, camelCase on the wire.
 
-The same types are read from manifests, kept in the relay's store, sent to the node agents and listed
-by clients. Field names and meanings: the Kubernetes API reference (core/v1, apps/v1). Reading a
-cluster's own objects ignores the fields that are not here; reading a manifest refuses them
-(`kube.manifests`).
+The same types are read from manifests, kept in the relay's store, sent to the node agents and
+listed by clients. Field names and meanings: the Kubernetes API reference (core/v1, apps/v1).
+Reading a cluster's own objects ignores the fields that are not here; reading a manifest refuses
+them (`kube.manifests`).
 """
 
 from __future__ import annotations
@@ -12,11 +12,18 @@ from typing import Any, Literal
 
 import msgspec
 
+DEFAULT_NAMESPACE = "default"
+"""The namespace of what names none. It is there from the start, and stays."""
+
 PodPhase = Literal["Pending", "Running", "Succeeded", "Failed", "Unknown"]
 
 
 class Model(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):
-    """Base of all objects."""
+    """Base of all objects. What is in the store is shared: replace it, never change it in place."""
+
+
+class Spelled(Model, omit_defaults=False):
+    """A part whose defaults are written out, as an API server shows them; clients rely on it."""
 
 
 class OwnerReference(Model):
@@ -51,7 +58,7 @@ class EnvVar(Model):
     value: str = ""
 
 
-class ContainerPort(Model):
+class ContainerPort(Spelled):
     """A port that a container says it listens on."""
 
     container_port: int
@@ -107,7 +114,7 @@ class Container(Model):
     readiness_probe: Probe | None = None
 
 
-class PodSpec(Model):
+class PodSpec(Spelled):
     """What a pod is to be."""
 
     containers: list[Container] = []
@@ -117,14 +124,16 @@ class PodSpec(Model):
     security_context: SecurityContext | None = None
 
 
-class ContainerStatus(Model):
+class ContainerStatus(Spelled):
     """What became of a container. `state` as Kubernetes writes it: running, waiting, terminated."""
 
     name: str
     ready: bool = False
     restart_count: int = 0
     state: dict[str, dict[str, Any]] = {}
+    last_state: dict[str, dict[str, Any]] = {}
     image: str = ""
+    image_id: str = msgspec.field(default="", name="imageID")
 
 
 class Condition(Model):
@@ -137,7 +146,21 @@ class Condition(Model):
     last_transition_time: str | None = None
 
 
-class PodStatus(Model):
+READY = "Ready"
+"""The condition that says whether a pod answers, or whether the relay reaches a node."""
+
+
+def condition(conditions: list[Condition], kind: str = READY) -> Condition | None:
+    """The condition of that type, if it is there."""
+    return next((each for each in conditions if each.type == kind), None)
+
+
+def is_true(conditions: list[Condition], kind: str = READY) -> bool:
+    """The condition of that type is there and True."""
+    return any(each.type == kind and each.status == "True" for each in conditions)
+
+
+class PodStatus(Spelled):
     """What a pod is now, as its node's agent reports it."""
 
     phase: PodPhase = "Pending"
@@ -150,7 +173,7 @@ class PodStatus(Model):
     start_time: str | None = None
 
 
-class Object(Model):
+class Object(Spelled):
     """What every object of the store has."""
 
     api_version: str = ""
@@ -169,10 +192,10 @@ class Pod(Object):
     @property
     def ready(self) -> bool:
         """The condition Ready is True."""
-        return any(c.type == "Ready" and c.status == "True" for c in self.status.conditions)
+        return is_true(self.status.conditions)
 
 
-class ServicePort(Model):
+class ServicePort(Spelled):
     """One port of a service, and the pods' port (number or name) it leads to."""
 
     port: int
@@ -181,7 +204,7 @@ class ServicePort(Model):
     target_port: int | str | None = None
 
 
-class ServiceSpec(Model):
+class ServiceSpec(Spelled):
     """Which pods a service leads to, by their labels."""
 
     selector: dict[str, str] = {}
@@ -211,7 +234,7 @@ class PodTemplate(Model):
     spec: PodSpec = msgspec.field(default_factory=PodSpec)
 
 
-class DeploymentSpec(Model):
+class DeploymentSpec(Spelled):
     """How many pods of which form."""
 
     replicas: int = 1
@@ -219,7 +242,7 @@ class DeploymentSpec(Model):
     template: PodTemplate = msgspec.field(default_factory=PodTemplate)
 
 
-class DeploymentStatus(Model):
+class DeploymentStatus(Spelled):
     """How far a deployment is."""
 
     replicas: int = 0
@@ -278,6 +301,11 @@ class Node(Object):
     api_version: str = "v1"
     kind: str = "Node"
     status: NodeStatus = msgspec.field(default_factory=NodeStatus)
+
+    @property
+    def ready(self) -> bool:
+        """The relay reaches the node's agent."""
+        return is_true(self.status.conditions)
 
 
 AnyObject = Pod | Service | Deployment | Namespace | Node

@@ -1,0 +1,57 @@
+"""A CONNECT through the relay: who, may they, which pod, and then only bytes."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from kfwd_nb.protocol.connect import NODE_HEADER, POD_HEADER, Authority, parse_authority
+from kfwd_nb.relay.rbac import Attributes
+from kfwd_nb.transport.pump import Pump
+
+if TYPE_CHECKING:
+    from kfwd_nb.relay.authentication import Authenticator
+    from kfwd_nb.relay.names import Names
+    from kfwd_nb.relay.nodes import Nodes
+    from kfwd_nb.relay.rbac import Authorizer
+    from kfwd_nb.transport.http import Request
+    from kfwd_nb.transport.tunnel_stream import TunnelStream
+
+
+class Connect:
+    """Opens the way from a client's stream to a port inside a pod."""
+
+    def __init__(
+        self, names: Names, nodes: Nodes, authenticator: Authenticator, authorizer: Authorizer
+    ) -> None:
+        self._names = names
+        self._nodes = nodes
+        self._authenticator = authenticator
+        self._authorizer = authorizer
+
+    async def open(self, request: Request, stream: TunnelStream) -> None:
+        """Couple the stream with the pod's port. From there on no task is needed for it.
+
+        Raises:
+            UnauthorizedError: nobody known asks.
+            ForbiddenError: they may not `create` `pods/portforward` in that namespace.
+            NotFoundError: no such namespace, pod, service or port.
+            UnavailableError: the pod is not running, or its node not ready.
+            RefusedError: nobody listens on the port inside the pod.
+            LostError: the node's agent went away meanwhile.
+        """
+        user = self._authenticator.require(request, time.time())
+        wanted = parse_authority(request.authority)
+        self._authorizer.require(user, portforward(wanted))
+        destination = self._names.resolve(wanted)
+        meta, node = destination.pod.metadata, destination.pod.spec.node_name
+        onward = Authority("pod", meta.namespace, meta.name, destination.port)
+        inner = await self._nodes.link(node).connect(str(onward))
+        stream.accept({POD_HEADER: f"{meta.namespace}/{meta.name}", NODE_HEADER: node})
+        Pump(stream, inner)
+
+
+def portforward(wanted: Authority) -> Attributes:
+    """What somebody must be allowed to do for this CONNECT."""
+    name = wanted.name if wanted.kind == "pod" else ""
+    return Attributes("create", "pods/portforward", "", wanted.namespace, name)

@@ -1,0 +1,68 @@
+"""What it means to delete an object: a pod ends first; namespaces and nodes take theirs along."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kfwd_nb.errors import ForbiddenError
+from kfwd_nb.kube.objects import DEFAULT_NAMESPACE, Deployment, Namespace, Node, Object, Pod
+from kfwd_nb.kube.resources import RESOURCES
+from kfwd_nb.relay.store import with_metadata
+
+if TYPE_CHECKING:
+    from kfwd_nb.relay.store import Store
+
+
+def delete(store: Store, item: Object) -> Object:
+    """Delete the object, or mark it where its node's agent has to end it first.
+
+    Raises:
+        NotFoundError: it is not there any more.
+        ForbiddenError: it is the namespace that must always be there.
+    """
+    if isinstance(item, Pod):
+        return delete_pod(store, item)
+    if isinstance(item, Namespace):
+        if item.metadata.name == DEFAULT_NAMESPACE:
+            raise ForbiddenError(
+                f'namespaces "{DEFAULT_NAMESPACE}" is forbidden: this namespace may not be deleted',
+                where="relay",
+            )
+        for resource in RESOURCES:
+            if resource.namespaced:
+                for inner in store.select(resource.type, item.metadata.name):
+                    delete(store, inner)
+    gone = store.delete(item)
+    if isinstance(item, Node):
+        for pod in store.select(Pod):
+            if pod.spec.node_name == item.metadata.name:
+                delete_pod(store, pod)
+    return gone
+
+
+def delete_pod(store: Store, pod: Pod) -> Pod:
+    """Mark the pod, and its node's link does the rest; with no such link, take it out at once.
+
+    An agent that comes back later is told to end what the store does not know.
+    """
+    node = store.get(Node, "", pod.spec.node_name)
+    if node is None or not node.ready:
+        return store.delete(pod)
+    if pod.metadata.deletion_timestamp is not None:
+        return pod
+    return store.update(with_metadata(pod, deletion_timestamp=store.now()))
+
+
+class OrphanCollector:
+    """Deletes the pods whose deployment is gone (Kubernetes' garbage collector, for one kind)."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def step(self) -> None:
+        """See `controller.Controller`."""
+        living = {each.metadata.uid for each in self._store.select(Deployment)}
+        for pod in self._store.select(Pod):
+            owner = next((o for o in pod.metadata.owner_references if o.controller), None)
+            if owner is not None and owner.kind == "Deployment" and owner.uid not in living:
+                delete_pod(self._store, pod)

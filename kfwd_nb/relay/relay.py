@@ -1,0 +1,105 @@
+"""The relay as a whole: the handler behind its port, and the controllers behind its store."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kfwd_nb.kube.objects import DEFAULT_NAMESPACE, Namespace, ObjectMeta
+from kfwd_nb.relay.api import Api
+from kfwd_nb.relay.authentication import Authenticator
+from kfwd_nb.relay.connect import Connect
+from kfwd_nb.relay.controller import Controller, run
+from kfwd_nb.relay.deletion import OrphanCollector
+from kfwd_nb.relay.deployments import DeploymentController
+from kfwd_nb.relay.names import Names
+from kfwd_nb.relay.nodes import Nodes
+from kfwd_nb.relay.rbac import Authorizer
+from kfwd_nb.relay.scheduler import Scheduler
+from kfwd_nb.relay.store import Store
+from kfwd_nb.transport.server import serve
+from kfwd_nb.transport.tls import client_context, server_context
+from kfwd_nb.transport.tunnel import Tunnel
+
+if TYPE_CHECKING:
+    from kfwd_nb.errors import Hop
+    from kfwd_nb.relay.config import RelayConfig
+    from kfwd_nb.transport.http import Request, Response
+    from kfwd_nb.transport.server import Server
+    from kfwd_nb.transport.tunnel_stream import TunnelStream
+
+
+class Relay:
+    """One relay, inside one event loop: `await start()`, then `await close()`.
+
+    Attributes:
+        store: the cluster's objects.
+        failed: done with the error if a controller ends, which is a bug; it never should be.
+    """
+
+    hop: Hop = "relay"
+
+    def __init__(self, config: RelayConfig) -> None:
+        self._config = config
+        self._server: Server | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._to_agents = client_context(
+            Path(config.ca), cert=Path(config.cert), key=Path(config.key)
+        )
+        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.store = Store()
+        self.store.create(Namespace(metadata=ObjectMeta(name=DEFAULT_NAMESPACE)))
+        authenticator, authorizer = Authenticator(config.tokens), Authorizer(config.rules)
+        self._nodes = Nodes(self.store, self._dial)
+        self._api = Api(config.cluster, self.store, self._nodes, authenticator, authorizer)
+        self._connect = Connect(Names(self.store), self._nodes, authenticator, authorizer)
+
+    async def start(self) -> int:
+        """Listen, and set the controllers going; returns the port.
+
+        Raises:
+            OSError: the address cannot be had, or a certificate not be read.
+        """
+        config = self._config
+        context = server_context(Path(config.cert), Path(config.key), clients=Path(config.ca))
+        self._server = await serve(self, context, host=config.host, port=config.port)
+        controllers: tuple[Controller, ...] = (
+            DeploymentController(self.store),
+            OrphanCollector(self.store),
+            Scheduler(self.store),
+        )
+        for controller in controllers:
+            task = asyncio.create_task(run(controller, self.store))
+            task.add_done_callback(self._controller_ended)
+            self._tasks.append(task)
+        return self._server.port
+
+    async def close(self) -> None:
+        """Stop listening; end every connection, link and task."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._server is not None:
+            await self._server.close()
+        await self._nodes.close()
+
+    # -- transport.http.Handler -------------------------------------------------------------------
+
+    async def request(self, request: Request) -> Response:
+        """Answer an API request."""
+        return await self._api.answer(request)
+
+    async def connect(self, request: Request, stream: TunnelStream) -> None:
+        """Couple a client's stream with a pod's port."""
+        await self._connect.open(request, stream)
+
+    # -- inside -----------------------------------------------------------------------------------
+
+    async def _dial(self, host: str, port: int, node: str) -> Tunnel:
+        return await Tunnel.open(host, port, self._to_agents, server_hostname=node)
+
+    def _controller_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and not self.failed.done():
+            error = task.exception() or RuntimeError("a controller ended")
+            self.failed.set_exception(error)

@@ -1,0 +1,134 @@
+"""Paths and methods of the REST API to what is meant by them. Pure.
+
+The forms are those of the Kubernetes API concepts page ("Resource URIs"):
+
+    /api/v1/pods                                 all pods
+    /api/v1/namespaces/NS/pods                   the pods of a namespace
+    /api/v1/namespaces/NS/pods/NAME              one pod
+    /api/v1/namespaces/NS/pods/NAME/portforward  a subresource of it
+    /apis/apps/v1/...                            the same for a named group
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from kfwd_nb.errors import NotFoundError
+from kfwd_nb.kube.resources import DEPLOYMENTS, NODES, RESOURCES, Resource
+from kfwd_nb.relay.rbac import Attributes
+from kfwd_nb.relay.status import MethodNotAllowedError
+
+VERBS: dict[tuple[str, bool], str] = {
+    ("GET", False): "list",
+    ("GET", True): "get",
+    ("POST", False): "create",
+    ("PUT", True): "update",
+    ("PATCH", True): "patch",
+    ("DELETE", True): "delete",
+    ("DELETE", False): "deletecollection",
+}
+"""Kubernetes' verb for a method, on a list (False) or one object (True)."""
+
+COMMON_VERBS = frozenset({"get", "list", "watch", "create", "delete"})
+
+SERVED: dict[str, frozenset[str]] = {
+    **{resource.plural: COMMON_VERBS for resource in RESOURCES},
+    DEPLOYMENTS.plural: COMMON_VERBS | {"update"},
+    NODES.plural: (COMMON_VERBS - {"create"}) | {"update"},
+}
+"""The verbs that each resource knows. A node is created by the PUT of its agent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request on a resource.
+
+    Attributes:
+        verb: as rules name it.
+        namespace: None where the path names none.
+        name: empty for a list.
+        subresource: empty, or what follows the name.
+        query: the parameters, the last one of each name.
+    """
+
+    verb: str
+    resource: Resource
+    namespace: str | None
+    name: str
+    subresource: str
+    query: dict[str, str]
+
+    @property
+    def attributes(self) -> Attributes:
+        """What the rules are asked for."""
+        sub = f"/{self.subresource}" if self.subresource else ""
+        return Attributes(
+            self.verb,
+            self.resource.plural + sub,
+            self.resource.group,
+            self.namespace if self.resource.namespaced else None,
+            self.name,
+        )
+
+
+def path_of(target: str) -> str:
+    """The path of a request target, without its query and a slash at its end."""
+    return urlsplit(target).path.rstrip("/") or "/"
+
+
+def route(method: str, target: str) -> Call:
+    """What a method on a request target (path and query) asks for.
+
+    Raises:
+        NotFoundError: nothing is there.
+        MethodNotAllowedError: something is, but it does not know that method.
+    """
+    query = dict(parse_qsl(urlsplit(target).query, keep_blank_values=True, max_num_fields=50))
+    for resource in RESOURCES:
+        place = _match(resource, path_of(target))
+        if place is not None:
+            namespace, name, subresource = place
+            verb = VERBS.get((method, bool(name)), method.lower())
+            if verb == "list" and query.get("watch", "") in ("1", "true", "True"):
+                verb = "watch"
+            call = Call(verb, resource, namespace, name, subresource, query)
+            _check_served(call, method)
+            return call
+    raise not_found()
+
+
+def not_found() -> NotFoundError:
+    """What Kubernetes answers for a path that it does not know."""
+    return NotFoundError("the server could not find the requested resource")
+
+
+def _match(resource: Resource, path: str) -> tuple[str | None, str, str] | None:
+    """(namespace, name, subresource) if the path is one of the resource's, else None."""
+    if not path.startswith(f"{resource.base}/"):
+        return None
+    parts = [unquote(part) for part in path[len(resource.base) + 1 :].split("/")]
+    namespace = None
+    if resource.namespaced and len(parts) >= 3 and parts[0] == "namespaces":
+        namespace, parts = parts[1], parts[2:]
+    plural, *rest = parts
+    if plural != resource.plural or not all(rest) or len(rest) > 2:
+        return None
+    if resource.namespaced and namespace is None and rest:
+        return None
+    name, subresource = (*rest, "", "")[:2]
+    if subresource and subresource not in resource.subresources:
+        return None
+    return namespace, name, subresource
+
+
+def _check_served(call: Call, method: str) -> None:
+    served = call.verb in SERVED[call.resource.plural]
+    if call.subresource or not served or (call.verb == "create" and not _creatable(call)):
+        raise MethodNotAllowedError(
+            f"the server does not allow {method} on {call.attributes.resource}"
+        )
+
+
+def _creatable(call: Call) -> bool:
+    return call.namespace is not None or not call.resource.namespaced

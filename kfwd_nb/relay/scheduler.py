@@ -1,0 +1,73 @@
+"""Gives every pod a node: the ready one with the fewest pods."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from kfwd_nb.kube.objects import Condition, Node, Pod
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from kfwd_nb.relay.store import Store
+
+FINISHED = ("Succeeded", "Failed")
+"""Phases of pods that need no node any more."""
+
+
+def assign(pods: Iterable[Pod], nodes: Iterable[Node]) -> list[tuple[Pod, str]]:
+    """A node's name for each pod that has none; empty when no node is ready. Pure.
+
+    Ties go to the node that sorts first, so the same pods always go to the same nodes.
+    """
+    pods = list(pods)
+    names = sorted(node.metadata.name for node in nodes if node.ready)
+    if not names:
+        return []
+    load = Counter(pod.spec.node_name for pod in pods if pod.status.phase not in FINISHED)
+    assigned = []
+    for pod in pods:
+        if not pod.spec.node_name and pod.metadata.deletion_timestamp is None:
+            name = min(names, key=lambda each: (load[each], each))
+            load[name] += 1
+            assigned.append((pod, name))
+    return assigned
+
+
+class Scheduler:
+    """Writes the decisions of `assign` into the store, and on pods that must wait, why."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def step(self) -> None:
+        """See `controller.Controller`."""
+        store = self._store
+        pods, nodes = store.select(Pod), store.select(Node)
+        for pod, name in assign(pods, nodes):
+            spec = msgspec.structs.replace(pod.spec, node_name=name)
+            status = msgspec.structs.replace(pod.status, conditions=[_scheduled(store.now())])
+            store.update(msgspec.structs.replace(pod, spec=spec, status=status))
+        if not any(node.ready for node in nodes):
+            for pod in pods:
+                if not pod.spec.node_name and not pod.status.conditions:
+                    waiting = [_unschedulable(len(nodes), store.now())]
+                    status = msgspec.structs.replace(pod.status, conditions=waiting)
+                    store.update(msgspec.structs.replace(pod, status=status))
+
+
+def _scheduled(now: str) -> Condition:
+    return Condition(type="PodScheduled", status="True", last_transition_time=now)
+
+
+def _unschedulable(nodes: int, now: str) -> Condition:
+    return Condition(
+        type="PodScheduled",
+        status="False",
+        reason="Unschedulable",
+        message=f"0/{nodes} nodes are ready",
+        last_transition_time=now,
+    )
