@@ -1,0 +1,59 @@
+"""`kfwd cluster up`: an embedded cluster in the foreground, until SIGINT or SIGTERM."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+
+from kfwd_nb.cli.command import Parser
+from kfwd_nb.cluster import MiniCluster
+from kfwd_nb.cluster.options import add_arguments, from_arguments
+
+SIMULATED = "simulated isolation: pods are plain processes on free ports of 127.0.0.1"
+
+LOOK = 0.5
+"""Seconds between two looks at what the cluster has to say."""
+
+
+def run(words: Sequence[str]) -> int:
+    """Run the subcommand; it ends by a signal only.
+
+    Raises:
+        KfwdError: the cluster cannot be started, or has ended by itself.
+    """
+    parser = Parser(
+        prog="kfwd cluster",
+        description="Run an embedded cluster in the foreground, until SIGINT or SIGTERM.",
+    )
+    parser.add_argument("action", choices=["up"])
+    add_arguments(parser)
+    options = from_arguments(parser.parse_intermixed_args(words))
+    cluster = MiniCluster(
+        options.file,
+        nodes=options.nodes,
+        isolation=options.isolation,
+        connector=options.connector,
+        kubeconfig=options.kubeconfig,
+        progress=say,
+    )
+    with cluster:
+        print(ready_line(cluster), flush=True)
+        while not cluster.wait(LOOK):
+            while cluster.notes:
+                say(cluster.notes.popleft())
+    return 0
+
+
+def ready_line(cluster: MiniCluster) -> str:
+    """The one line that says that the cluster can be used, for people and for scripts."""
+    line = (
+        f"cluster ready kubeconfig={shlex.quote(str(cluster.kubeconfig))} relay={cluster.relay} "
+        f"isolation={cluster.isolation} pods={len(cluster.pods)} seconds={cluster.ready_after:.2f}"
+    )
+    return f"{line} ({SIMULATED})" if cluster.isolation == "loopback" else line
+
+
+def say(text: str) -> None:
+    """Print a line of progress; standard output is for the one line that scripts wait for."""
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,71 @@
+"""The supervisor: `python -m kfwd_nb.cluster --owner PID [options of a cluster]`.
+
+Its owner starts it in a session of its own, so that an interrupt meant for the owner's process
+group does not reach it, and reads its events (`cluster.events`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import signal
+import stat
+import sys
+
+from kfwd_nb.cluster import events, options
+from kfwd_nb.cluster.folder import ProcessId
+from kfwd_nb.cluster.owner import wait_for_end
+from kfwd_nb.cluster.supervisor import Supervisor
+from kfwd_nb.errors import KfwdError
+
+
+def emit(event: events.AnyEvent) -> None:
+    """Write an event. An owner that does not read, or is gone, holds nothing up."""
+    with contextlib.suppress(BlockingIOError, BrokenPipeError):
+        os.write(sys.stdout.fileno(), events.encode(event))
+
+
+async def supervise(wanted: options.Options, owner: ProcessId) -> int:
+    """Run a cluster until it fails, its owner ends, or a signal comes; returns an exit status."""
+    asked_to_end = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        loop.add_signal_handler(number, asked_to_end.set)
+    supervisor = Supervisor(wanted, owner, ProcessId.of(os.getpid()), emit)
+    work = asyncio.create_task(supervisor.run())
+    reasons = [asyncio.create_task(asked_to_end.wait()), asyncio.create_task(wait_for_end(owner))]
+    try:
+        await asyncio.wait([work, *reasons], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        error = work.exception() if work.done() else None
+        for task in (work, *reasons):
+            task.cancel()
+        await asyncio.gather(work, *reasons, return_exceptions=True)
+        await supervisor.close()
+    if error is None:
+        return 0
+    if not isinstance(error, KfwdError):
+        raise error
+    emit(events.Failed(what=error.what, hint=error.hint or "", kind=type(error).__name__))
+    return 1
+
+
+def main() -> int:
+    """The program."""
+    parser = argparse.ArgumentParser(prog="python -m kfwd_nb.cluster")
+    parser.add_argument("--owner", type=int, required=True, help="PID of the process to live for")
+    options.add_arguments(parser)
+    given = parser.parse_args()
+    if stat.S_ISFIFO(os.fstat(sys.stdout.fileno()).st_mode):
+        os.set_blocking(sys.stdout.fileno(), False)
+    try:
+        return asyncio.run(supervise(options.from_arguments(given), ProcessId.of(given.owner)))
+    except KfwdError as error:
+        emit(events.Failed(what=error.what, hint=error.hint or "", kind=type(error).__name__))
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

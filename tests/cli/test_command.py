@@ -1,0 +1,101 @@
+"""The command's frame: which subcommand, exit status, and how errors look."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from kfwd_nb._version import __version__
+from kfwd_nb.cli import command, main, port_forward
+from kfwd_nb.errors import ConfigError
+
+pytestmark = pytest.mark.pure
+
+
+@pytest.fixture(autouse=True)
+def handlers() -> Iterator[None]:
+    """The command sets handlers for the process that it is; this one is not its own."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_version() -> None:
+    for start in (["-m", "kfwd_nb.cli"], ["-c", "from kfwd_nb.cli import main; main()"]):
+        result = subprocess.run(
+            [sys.executable, *start, "--version"], capture_output=True, text=True, check=True
+        )
+        assert result.stdout == f"kfwd {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        ([], "error: the following arguments are required: COMMAND."),
+        (["prot-forward"], "invalid choice: 'prot-forward'"),
+        (["port-forward"], "error: no target given."),
+        (["port-forward", "web"], "error: no port given."),
+        (["port-forward", "web", "70000"], "error: invalid port format '70000'."),
+        (["port-forward", "web", "8080:0"], "the remote port cannot be 0"),
+        (["port-forward", "-x", "web", "80"], "unrecognized arguments: -x"),
+        (["port-forward", "secret/web", "80"], "'secret' is no resource kind"),
+        (["cluster"], "required: action"),
+        (["cluster", "down"], "invalid choice: 'down'"),
+        (["cluster", "up", "--nodes", "0"], "error: --nodes 0"),
+        (["cluster", "up", "--nodes", "many"], "invalid int value: 'many'"),
+        (["cluster", "up", "--isolation", "none"], "invalid choice: 'none'"),
+    ],
+)
+def test_a_line_that_cannot_be_meant(
+    capsys: pytest.CaptureFixture[str], words: list[str], error: str
+) -> None:
+    assert main(words) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert error in err
+    lines = err.splitlines()
+    assert lines[0].startswith("error: ")
+    assert all(line.startswith("hint: ") for line in lines[1:])
+    assert len(lines) <= 2
+
+
+def test_a_failure_has_status_1_and_its_hint(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(words: object) -> int:
+        raise ConfigError("no \x1b[31mcluster", hint="start one.")
+
+    monkeypatch.setattr(port_forward, "run", fail)
+    assert main(["port-forward", "web", "80"]) == 1
+    assert capsys.readouterr().err == "error: no \\x1b[31mcluster\nhint: start one.\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_is_the_ordinary_end(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def wait(words: object) -> int:
+        signal.raise_signal(number)
+        signal.raise_signal(number)
+        raise AssertionError("the signal should have ended this")
+
+    monkeypatch.setattr(port_forward, "run", wait)
+    assert main(["port-forward", "web", "80"]) == 0
+
+
+def test_every_command_has_its_module() -> None:
+    for name in command.COMMANDS:
+        assert main_help(name).startswith("usage: kfwd ")
+
+
+def main_help(name: str) -> str:
+    result = subprocess.run(
+        [sys.executable, "-m", "kfwd_nb.cli", name, "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return result.stdout

@@ -1,0 +1,129 @@
+"""Whatever dies, nothing of a cluster is left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from kfwd_nb.cluster import MiniCluster
+from kfwd_nb.errors import ClusterError
+
+from .conftest import END_LIMIT, Family
+
+pytestmark = pytest.mark.chain
+
+
+def namespaces() -> set[str]:
+    """The network namespaces that processes of this machine are in."""
+    found = set()
+    for each in psutil.pids():
+        try:
+            found.add(os.readlink(f"/proc/{each}/ns/net"))
+        except OSError:
+            continue
+    return found
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGABRT])
+def test_the_owner_is_killed(start_owner, runtime: Path, number: int) -> None:
+    owner, folder = start_owner()
+    family = Family(owner.pid)
+    own = namespaces()
+    assert folder.is_dir()
+    assert len(family.members) >= 5  # supervisor, relay, two agents, a pod
+    began = time.monotonic()
+    owner.send_signal(number)
+    owner.wait()
+    family.wait_for_end()
+    while list(runtime.iterdir()):
+        assert time.monotonic() - began < END_LIMIT
+        time.sleep(0.02)
+    assert namespaces() < own or len(own) == 1
+
+
+def test_a_forked_child_of_a_cell_does_not_keep_it(start_owner, runtime: Path) -> None:
+    owner, folder = start_owner("if os.fork() == 0: time.sleep(20); os._exit(0)")
+    family = Family(owner.pid)
+    forked = family.pid("time.sleep(1000)")
+    family.members = {
+        member: line for member, line in family.members.items() if member.pid != forked
+    }
+    owner.kill()
+    owner.wait()
+    try:
+        family.wait_for_end()
+        assert psutil.pid_exists(forked)
+    finally:
+        os.kill(forked, signal.SIGKILL)
+
+
+def test_a_forked_child_that_exits_does_not_end_it(start_owner) -> None:
+    owner, folder = start_owner(
+        "pid = os.fork()\nif pid == 0: sys.exit(0)\nassert os.waitpid(pid, 0)[1] == 0"
+    )
+    family = Family(owner.pid)
+    assert Path(folder, "kubeconfig").is_file()
+    assert len(family.alive()) == len(family.members) >= 5
+
+
+def test_an_interrupt_of_the_owners_process_group_harms_nothing(start_owner) -> None:
+    owner, _ = start_owner("import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)")
+    family = Family(owner.pid)
+    os.killpg(owner.pid, signal.SIGINT)
+    with pytest.raises(psutil.TimeoutExpired):
+        psutil.Process(family.pid("kfwd_nb.cluster --owner")).wait(0.5)
+    assert len(family.alive()) == len(family.members)
+
+
+def test_the_supervisor_is_killed_and_the_next_start_sweeps(
+    start_owner, runtime: Path, one_pod: Path
+) -> None:
+    owner, folder = start_owner()
+    family = Family(owner.pid)
+    os.kill(family.pid("kfwd_nb.cluster --owner"), signal.SIGKILL)
+    family.wait_for_end()
+    assert folder.is_dir()
+    said: list[str] = []
+    with MiniCluster(one_pod, progress=said.append):
+        assert folder.is_dir(), "its owner lives and may look at it"
+    owner.kill()
+    owner.wait()
+    with MiniCluster(one_pod, progress=said.append):
+        assert not folder.exists()
+    assert any(str(folder) in line for line in said)
+    assert list(runtime.iterdir()) == []
+
+
+def test_the_relay_is_killed(one_pod: Path, runtime: Path) -> None:
+    with MiniCluster(one_pod) as cluster:
+        family = Family(os.getpid())
+        os.kill(family.pid("kfwd_nb.relay"), signal.SIGKILL)
+        with pytest.raises(ClusterError, match="relay ended"):
+            cluster.wait(END_LIMIT)
+        family.wait_for_end()
+        assert not cluster.running
+    assert list(runtime.iterdir()) == []
+
+
+def test_an_agent_is_killed_and_starts_again(one_pod: Path, runtime: Path) -> None:
+    with MiniCluster(one_pod, nodes=1) as cluster:
+        before = Family(os.getpid())
+        agent = before.pid("kfwd_nb.agent")
+        pods = [member for member, line in before.members.items() if "web.py" in line]
+        assert pods
+        os.kill(agent, signal.SIGKILL)
+        deadline = time.monotonic() + 20
+        while any(pod.alive() for pod in pods):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        while not any("web.py" in line for line in Family(os.getpid()).members.values()):
+            assert time.monotonic() < deadline, list(cluster.notes)
+            time.sleep(0.05)
+        assert any("agent of node-1 ended (signal 9)" in note for note in cluster.notes)
+        assert cluster.running
+    assert list(runtime.iterdir()) == []

@@ -1,0 +1,96 @@
+"""What runs in a cluster when nothing is said, and what every container is told."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from kfwd_nb.cluster import workload
+from kfwd_nb.errors import ConfigError
+from kfwd_nb.kube.objects import AnyObject, Deployment, Namespace, Pod, Service
+
+pytestmark = pytest.mark.pure
+
+
+def by_name(objects: list[AnyObject], kind: type[AnyObject], name: str) -> AnyObject:
+    return next(each for each in objects if type(each) is kind and each.metadata.name == name)
+
+
+def containers(objects: list[AnyObject]) -> list[object]:
+    specs = [each.spec for each in objects if isinstance(each, Pod)]
+    specs += [each.spec.template.spec for each in objects if isinstance(each, Deployment)]
+    return [container for spec in specs for container in spec.containers]
+
+
+def test_the_default_cluster() -> None:
+    objects = workload.read(None, "netns")
+    assert {each.metadata.namespace for each in objects if isinstance(each, Pod)} == {
+        "default",
+        "staging",
+    }
+    assert any(isinstance(each, Namespace) for each in objects)
+    web = by_name(objects, Pod, "web")
+    assert [p.container_port for p in web.spec.containers[0].ports] == [80, 7]
+    api = by_name(objects, Deployment, "api")
+    assert api.spec.replicas == 3
+    service = by_name(objects, Service, "api")
+    assert [(p.port, p.target_port) for p in service.spec.ports] == [(80, "http")]
+
+
+def test_every_container_knows_python_and_the_programs() -> None:
+    for container in containers(workload.read(None, "netns")):
+        variables = {each.name: each.value for each in container.env}
+        assert variables["KFWD_PYTHON"] == sys.executable
+        assert Path(variables["KFWD_WORKLOADS"], "web.py").is_file()
+
+
+def test_a_file_of_the_user_may_use_them_too_and_set_its_own(tmp_path: Path) -> None:
+    file = tmp_path / "pod.yaml"
+    file.write_text(
+        """
+        {apiVersion: v1, kind: Pod, metadata: {name: one}, spec: {containers: [
+          {name: main, command: [$(KFWD_PYTHON)], env: [{name: KFWD_PYTHON, value: mine}]}]}}
+        """
+    )
+    ((container),) = containers(workload.read(file, "netns"))
+    names = [(each.name, each.value) for each in container.env]
+    assert names[-1] == ("KFWD_PYTHON", "mine")  # the last one of a name counts
+
+
+def test_postgresql_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workload, "has_postgres", lambda: True)
+    monkeypatch.setattr(workload, "database_user", lambda isolation: 4711)
+    db = by_name(workload.read(None, "netns"), Pod, "db")
+    assert "initdb" in db.spec.containers[0].args[0]
+    assert db.spec.security_context.run_as_user == 4711
+
+
+def test_a_line_server_where_it_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workload, "has_postgres", lambda: False)
+    db = by_name(workload.read(None, "netns"), Pod, "db")
+    assert "lines.py" in db.spec.containers[0].command[-1]
+    assert [port.container_port for port in db.spec.containers[0].ports] == [5432]
+    assert db.spec.security_context is None
+
+
+@pytest.mark.parametrize(
+    ("isolation", "user"), [("netns", None), ("userns", 1000), ("loopback", None)]
+)
+def test_an_ordinary_users_database(
+    monkeypatch: pytest.MonkeyPatch, isolation: str, user: int | None
+) -> None:
+    monkeypatch.setattr(os, "getuid", lambda: 1000)
+    assert workload.database_user(isolation) == user
+
+
+def test_roots_database_is_not_roots(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "getuid", lambda: 0)
+    assert workload.database_user("netns") not in (0, None)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"nothing\.yaml"):
+        workload.read(tmp_path / "nothing.yaml", "netns")
