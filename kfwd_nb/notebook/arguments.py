@@ -1,0 +1,262 @@
+"""The line after a magic's name → typed options, or one clear sentence.
+
+argparse does the reading. It is taught three manners here: it raises `UsageError` in the place of
+ending the process, options may stand between the words of a target and its ports, and a `{x}` or
+`$x` that IPython could not fill in is answered before anything else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shlex
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Literal, NoReturn
+
+from kfwd_nb.cluster.options import Options, add_arguments, from_arguments
+from kfwd_nb.errors import UsageError
+from kfwd_nb.ports import Target, parse_ports, split_target
+
+Loop = Literal["thread", "kernel"]
+
+KFWD_COMMANDS = ("up", "down", "status", "pods", "services", "nsenter")
+"""The words that can follow `%kfwd`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardOptions:
+    """`%portforward TARGET PORT...`; `ports` are checked, but kept as typed."""
+
+    target: Target
+    ports: tuple[str, ...]
+    namespace: str | None = None
+    context: str | None = None
+    kubeconfig: str | None = None
+    address: str = "localhost"
+    name: str | None = None
+    loop: Loop = "thread"
+
+
+@dataclass(frozen=True, slots=True)
+class StopOptions:
+    """`%portforward --stop WHAT`: a name, a target, a local port, or `all`."""
+
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShowOptions:
+    """`%portforward` alone; `watch` redraws in a terminal until Ctrl-C."""
+
+    watch: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ListOptions:
+    """`%kfwd pods` and `%kfwd services`; no namespace means the context's own."""
+
+    namespace: str | None = None
+    context: str | None = None
+    everywhere: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EnterOptions:
+    """`%kfwd nsenter POD -- COMMAND...`."""
+
+    pod: str
+    command: tuple[str, ...]
+    namespace: str | None = None
+    context: str | None = None
+
+
+def parse_portforward(
+    line: str, defined: Collection[str] = ()
+) -> ForwardOptions | StopOptions | ShowOptions:
+    """Read the line of `%portforward`.
+
+    Args:
+        line: as IPython hands it over, variables filled in where they could be.
+        defined: names that exist in the notebook, to tell a missing variable from a wrong one.
+
+    Raises:
+        UsageError: it cannot be meant.
+    """
+    refuse_leftovers(line, defined)
+    given = _portforward_parser().parse_intermixed_args(split(line))
+    words: list[str] = given.words
+    if given.stop is not None or given.watch:
+        flag = "--watch" if given.watch else "--stop"
+        if words or (given.watch and given.stop is not None):
+            extra = words[0] if words else "--stop"
+            raise UsageError(f"%portforward {flag} takes no '{extra}' beside it.")
+        return ShowOptions(watch=True) if given.watch else StopOptions(given.stop)
+    if not words:
+        _refuse_options_without_target(given)
+        return ShowOptions()
+    return _forward_options(words, given)
+
+
+def parse_block(line: str, defined: Collection[str] = ()) -> ForwardOptions:
+    """Read the first line of a `%%portforward` cell.
+
+    Raises:
+        UsageError: it cannot be meant, or its `--name` can be no variable.
+    """
+    options = parse_portforward(line, defined)
+    if not isinstance(options, ForwardOptions):
+        raise UsageError(
+            "%%portforward forwards for the length of its cell and needs a target and a port.",
+            hint="write %%portforward web :80, and the code that uses it below.",
+        )
+    if options.name is not None and not options.name.isidentifier():
+        raise UsageError(
+            f"--name {options.name} cannot be the name of a variable.",
+            hint="in %%portforward the Forward is put into that variable; use letters and _.",
+        )
+    return options
+
+
+def parse_kfwd(line: str, defined: Collection[str] = ()) -> tuple[str, object]:
+    """Read the line of `%kfwd`: its command and that command's options (None for some).
+
+    Raises:
+        UsageError: it cannot be meant.
+    """
+    before, dashes, command = line.partition(" -- ")
+    refuse_leftovers(before, defined)
+    word, *rest = split(before) or [""]
+    if word not in KFWD_COMMANDS:
+        said = f"%kfwd has no command '{word}'." if word else "%kfwd needs a command."
+        raise UsageError(said, hint=f"use %kfwd {', '.join(KFWD_COMMANDS[:-1])} or nsenter.")
+    if word == "nsenter":
+        return word, _enter_options(rest, split(command, comments=False), given=bool(dashes))
+    if dashes:
+        raise UsageError(f"%kfwd {word} takes no command after --.")
+    if word == "up":
+        return word, _up_options(rest)
+    if word in ("pods", "services"):
+        given = _list_parser(word).parse_args(rest)
+        return word, ListOptions(given.namespace, given.context, given.everywhere)
+    _Parser(prog=f"%kfwd {word}").parse_args(rest)
+    return word, None
+
+
+def split(line: str, *, comments: bool = True) -> list[str]:
+    """The words of a line, by a shell's quotes; a comment and a last `;` are not part of it.
+
+    Raises:
+        UsageError: a quotation that does not end.
+    """
+    lexer = shlex.shlex(line.strip(), posix=True, punctuation_chars=False)
+    lexer.whitespace_split = True
+    lexer.commenters = "#" if comments else ""
+    lexer.escape = ""  # C:\path stays what it is
+    try:
+        words = list(lexer)
+    except ValueError:
+        raise UsageError("a quotation mark in this line is not closed.") from None
+    if comments and words and words[-1].endswith(";"):
+        words[-1] = words[-1].rstrip(";")
+    return [word for word in words if word] if comments else words
+
+
+_LEFTOVER = re.compile(r"\{\s*(?P<braced>[^{}]+?)\s*\}|\$(?P<dollar>[A-Za-z_]\w*)")
+
+
+def refuse_leftovers(line: str, defined: Collection[str] = ()) -> None:
+    """Answer a `{x}` or `$x` that is still there after IPython has filled in variables.
+
+    One that cannot be filled in makes IPython leave them all as they are, so the names that do
+    exist are passed over.
+
+    Raises:
+        UsageError: names the first one.
+    """
+    found = [match["braced"] or match["dollar"] for match in _LEFTOVER.finditer(line)]
+    for expression in found:
+        name = re.match(r"[A-Za-z_]\w*", expression)
+        if name is None or name[0] not in defined:
+            raise UsageError(f"{expression} is not defined in this notebook.")
+    if found:
+        raise UsageError(f"{{{found[0]}}} could not be worked out in this notebook.")
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse that raises in the place of printing and exiting."""
+
+    def __init__(self, *, prog: str) -> None:
+        super().__init__(prog=prog, add_help=False, allow_abbrev=False)
+
+    def error(self, message: str) -> NoReturn:
+        magic = self.prog.split()[0]
+        raise UsageError(f"{self.prog}: {message}.", hint=f"{magic}? shows what it takes.")
+
+
+def _portforward_parser() -> _Parser:
+    parser = _Parser(prog="%portforward")
+    parser.add_argument("words", nargs="*")
+    _add_cluster_options(parser)
+    parser.add_argument("--kubeconfig")
+    parser.add_argument("--address", default="localhost")
+    parser.add_argument("--name")
+    parser.add_argument("--loop", choices=("thread", "kernel"), default="thread")
+    parser.add_argument("--stop", metavar="NAME")
+    parser.add_argument("--watch", action="store_true")
+    return parser
+
+
+def _list_parser(word: str) -> _Parser:
+    parser = _Parser(prog=f"%kfwd {word}")
+    _add_cluster_options(parser)
+    parser.add_argument("-A", "--all-namespaces", action="store_true", dest="everywhere")
+    return parser
+
+
+def _add_cluster_options(parser: _Parser) -> None:
+    parser.add_argument("-n", "--namespace")
+    parser.add_argument("--context")
+
+
+def _refuse_options_without_target(given: argparse.Namespace) -> None:
+    for option in ("namespace", "context", "kubeconfig", "name"):
+        if getattr(given, option) is not None:
+            raise UsageError(
+                f"--{option} needs a target beside it.", hint="as in %portforward web :80."
+            )
+
+
+def _forward_options(words: list[str], given: argparse.Namespace) -> ForwardOptions:
+    target, ports = split_target(words)
+    parse_ports(ports)
+    return ForwardOptions(
+        target=target,
+        ports=tuple(ports),
+        namespace=given.namespace,
+        context=given.context,
+        kubeconfig=given.kubeconfig,
+        address=given.address,
+        name=given.name,
+        loop=given.loop,
+    )
+
+
+def _up_options(words: list[str]) -> Options:
+    parser = _Parser(prog="%kfwd up")
+    add_arguments(parser)
+    return from_arguments(parser.parse_args(words))
+
+
+def _enter_options(words: list[str], command: list[str], *, given: bool) -> EnterOptions:
+    parser = _Parser(prog="%kfwd nsenter")
+    parser.add_argument("pod", metavar="POD", nargs="?")
+    _add_cluster_options(parser)
+    options, extra = parser.parse_known_args(words)
+    if not given or not command or options.pod is None or extra:
+        raise UsageError(
+            "%kfwd nsenter needs a pod, then -- and a command.",
+            hint="as in %kfwd nsenter web -- ip address.",
+        )
+    pod = options.pod.removeprefix("pod/")
+    return EnterOptions(pod, tuple(command), options.namespace, options.context)

@@ -1,0 +1,240 @@
+"""The Tab key on a line of ours: pods, services, namespaces, running forwards, options.
+
+What a cluster holds is asked for on a thread, and the Tab key waits for it a bounded time; an
+answer is kept for some seconds, a late one for the next Tab.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from IPython.core.completer import (
+    CompletionContext,
+    SimpleCompletion,
+    SimpleMatcherResult,
+    context_matcher,
+)
+
+from kfwd_nb.notebook.arguments import KFWD_COMMANDS
+from kfwd_nb.ports import KINDS
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+PATIENCE = 0.5
+"""Seconds that a press of Tab waits for the cluster."""
+
+FRESH = 5.0
+"""Seconds for which an answer is not asked for again."""
+
+MAX_ANSWERS = 64
+"""Answers that are kept; beyond, the oldest is forgotten."""
+
+MAX_ASKING = 4
+"""Questions to clusters at the same time; one more is not asked while all of them hang."""
+
+Names = Callable[[str, str | None, str | None], Iterable[str]]
+"""Kind, namespace and context to names: `listing.names`, and `forward` for running forwards."""
+
+OPTIONS = {
+    "portforward": (
+        *("-n", "--namespace", "--context", "--kubeconfig", "--address", "--name", "--loop"),
+        *("--stop", "--watch"),
+    ),
+    "up": ("-f", "--file", "--nodes", "--isolation", "--connector"),
+    "pods": ("-n", "--namespace", "--context", "-A", "--all-namespaces"),
+    "services": ("-n", "--namespace", "--context", "-A", "--all-namespaces"),
+    "nsenter": ("-n", "--namespace", "--context", "--"),
+}
+"""What begins with a dash, for `%portforward` and for each command of `%kfwd`."""
+
+VALUES = {
+    "--loop": ("thread", "kernel"),
+    "--isolation": ("auto", "netns", "userns", "loopback"),
+    "--connector": ("netns", "socat", "loopback"),
+}
+"""Options with a fixed set of values."""
+
+FILES = ("-f", "--file", "--kubeconfig")
+"""Options whose value is a file: IPython completes those."""
+
+_WITHOUT_VALUE = ("--watch", "-A", "--all-namespaces")
+_LINE = re.compile(r".*?(?<![%\w])%{1,2}(?P<magic>portforward|kfwd)\s+(?P<rest>.*)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the word at the cursor can become.
+
+    Attributes:
+        word: what is typed of it.
+        fixed: words of ours.
+        kind: kind of objects whose names fit, too; empty for none.
+        prefix: stands before each of these names.
+    """
+
+    word: str
+    fixed: tuple[str, ...] = ()
+    kind: str = ""
+    prefix: str = ""
+    namespace: str | None = None
+    context: str | None = None
+
+
+def wanted(text: str) -> Wanted | None:
+    """Read a line up to the cursor; None if it is not for us to complete. Pure."""
+    match = _LINE.fullmatch(text)
+    if match is None:
+        return None
+    *words, word = re.split(r"\s+", match["rest"])
+    command = match["magic"]
+    if command == "kfwd":
+        if not words:
+            return Wanted(word, KFWD_COMMANDS)
+        command, *words = words
+    if "--" in words or (words and words[-1] in FILES):
+        return None
+    return _argument(command, words, word)
+
+
+def _argument(command: str, words: list[str], word: str) -> Wanted:
+    before = words[-1] if words else ""
+    place = (_value_of(words, "-n", "--namespace"), _value_of(words, "--context"))
+    if before.startswith("-") and before not in _WITHOUT_VALUE:
+        return _value(before, word, place[1])
+    if word.startswith("-"):
+        return Wanted(word, OPTIONS.get(command, ()))
+    if command == "nsenter":
+        return Wanted(word) if _positional(words) else Wanted(word, (), "pod", "", *place)
+    return _target(_positional(words), word, place) if command == "portforward" else Wanted(word)
+
+
+def _value(option: str, word: str, context: str | None) -> Wanted:
+    if option in ("-n", "--namespace"):
+        return Wanted(word, kind="namespace", context=context)
+    if option == "--stop":
+        return Wanted(word, ("all",), kind="forward")
+    return Wanted(word, VALUES.get(option, ()))
+
+
+def _target(words: list[str], word: str, place: tuple[str | None, str | None]) -> Wanted:
+    if len(words) == 1 and words[0] in KINDS:
+        return Wanted(word, (), KINDS[words[0]], "", *place)
+    if words:
+        return Wanted(word)
+    kind, slash, _ = word.partition("/")
+    if slash and kind in KINDS:
+        return Wanted(word, (), KINDS[kind], f"{kind}/", *place)
+    return Wanted(word, ("svc/", "deploy/"), "pod", "", *place)
+
+
+def _value_of(words: list[str], *options: str) -> str | None:
+    return next((value for option, value in pairwise(words) if option in options), None)
+
+
+def _positional(words: list[str]) -> list[str]:
+    found = []
+    before = ""
+    for word in words:
+        takes_value = before.startswith("-") and before not in _WITHOUT_VALUE
+        if not word.startswith("-") and not takes_value:
+            found.append(word)
+        before = word
+    return found
+
+
+class KnownNames:
+    """Names from clusters, asked for in the background and kept for a while."""
+
+    def __init__(self, ask: Names) -> None:
+        self._ask = ask
+        self._lock = threading.Lock()
+        self._answers: dict[tuple[str, str | None, str | None], tuple[float, tuple[str, ...]]] = {}
+        self._asking: dict[tuple[str, str | None, str | None], threading.Event] = {}
+
+    def get(self, kind: str, namespace: str | None, context: str | None) -> tuple[str, ...]:
+        """The names, fresh if they come in time, else those known before. Raises nothing."""
+        key = (kind, namespace, context)
+        with self._lock:
+            asked, names = self._answers.get(key, (-FRESH, ()))
+            if time.monotonic() - asked < FRESH:
+                return names
+            answered = self._asking.get(key)
+            if answered is None and len(self._asking) < MAX_ASKING:
+                answered = self._asking[key] = threading.Event()
+                thread = threading.Thread(
+                    target=self._fetch, args=(key,), name="kfwd-completion", daemon=True
+                )
+                thread.start()
+        if answered is not None:
+            answered.wait(PATIENCE)
+        return self._answers.get(key, (0.0, names))[1]
+
+    def _fetch(self, key: tuple[str, str | None, str | None]) -> None:
+        names: tuple[str, ...] = ()
+        try:
+            names = tuple(self._ask(*key))
+        except Exception:  # noqa: BLE001 - a Tab key that finds nothing says nothing
+            names = ()
+        with self._lock:
+            self._answers.pop(key, None)
+            self._answers[key] = (time.monotonic(), names)
+            while len(self._answers) > MAX_ANSWERS:
+                del self._answers[next(iter(self._answers))]
+            self._asking.pop(key).set()
+
+
+def ask(kind: str, namespace: str | None, context: str | None) -> Iterable[str]:
+    """Names of running forwards from this process, of anything else from the cluster."""
+    if kind == "forward":
+        from kfwd_nb import client
+
+        return [each.name for each in client.forwards()]
+    from kfwd_nb.notebook import listing
+
+    return listing.names(kind, namespace, context)
+
+
+class Completer:
+    """The matcher that IPython's completer asks."""
+
+    def __init__(self, shell: InteractiveShell, names: Names = ask) -> None:
+        self._shell = shell
+        self._ask = names
+        self._known = KnownNames(names)
+
+    def register(self) -> None:
+        """Add the matcher to the shell's completer."""
+        self._shell.Completer.custom_matchers.append(self.match)
+
+    def unregister(self) -> None:
+        """Take it back."""
+        self._shell.Completer.custom_matchers.remove(self.match)
+
+    @context_matcher()  # type: ignore[untyped-decorator]
+    def match(self, context: CompletionContext) -> SimpleMatcherResult:
+        """Complete a line of ours, and keep all other matchers out of it."""
+        want = wanted(context.text_until_cursor)
+        if want is None:
+            return {"completions": [], "suppress": False}
+        texts = [each for each in self.texts(want) if each.startswith(want.word)]
+        return {
+            "completions": [SimpleCompletion(text=text, type="magic") for text in texts],
+            "matched_fragment": want.word,
+            "suppress": True,
+        }
+
+    def texts(self, want: Wanted) -> list[str]:
+        """All that the word can become."""
+        if not want.kind:
+            return list(want.fixed)
+        if want.kind == "forward":
+            return [*self._ask("forward", None, None), *want.fixed]
+        names = self._known.get(want.kind, want.namespace, want.context)
+        return [f"{want.prefix}{name}" for name in names] + list(want.fixed)

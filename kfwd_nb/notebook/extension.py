@@ -1,0 +1,82 @@
+"""What `%load_ext kfwd_nb` adds to a shell, and `%unload_ext` takes back."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from typing import TYPE_CHECKING
+
+from kfwd_nb.notebook.cell import FoldIntoBlock, replace_first_line
+from kfwd_nb.notebook.completion import Completer
+from kfwd_nb.notebook.kfwd import KfwdMagics
+from kfwd_nb.notebook.live import follower
+from kfwd_nb.notebook.portforward import PortforwardMagics, show_forward
+from kfwd_nb.notebook.shown import Shown
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+MAGICS = ("portforward", "kfwd")
+
+
+class Extension:
+    """Everything that one shell was given.
+
+    Args:
+        shell: the IPython shell.
+    """
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        self._shell = shell
+        self._shown = Shown(shell, partial(show_forward, shell))
+        self._completer = Completer(shell)
+        self._fold = FoldIntoBlock()
+
+    def load(self) -> None:
+        """Add the magics, the completion and the display of forwards. Prints nothing."""
+        self._shell.register_magics(PortforwardMagics(self._shell, self._shown))
+        self._shell.register_magics(KfwdMagics(self._shell, self._shown))
+        self._shell.input_transformers_cleanup.append(replace_first_line)
+        self._shell.ast_transformers.append(self._fold)
+        self._shown.register()
+        self._completer.register()
+
+    def unload(self) -> None:
+        """Take all of it back, and stop the forwards unless this is a `%reload_ext`."""
+        for magics in self._shell.magics_manager.magics.values():
+            for name in MAGICS:
+                magics.pop(name, None)
+        self._shell.input_transformers_cleanup.remove(replace_first_line)
+        self._shell.ast_transformers.remove(self._fold)
+        self._shown.unregister()
+        self._completer.unregister()
+        self._shell.events.register("post_run_cell", self._leave)
+
+    def _leave(self, _: object) -> None:
+        """At the end of the cell that unloaded; by then `%reload_ext` has loaded again."""
+        self._shell.events.unregister("post_run_cell", self._leave)
+        client = sys.modules.get("kfwd_nb.client")
+        if client is None or id(self._shell) in _loaded:
+            return
+        for forward in client.forwards():
+            forward.stop()
+        follower.close()
+
+
+_loaded: dict[int, Extension] = {}
+"""By `id` of the shell: a process has one, tests have more."""
+
+
+def load(shell: InteractiveShell) -> None:
+    """Load into a shell; a second time changes nothing."""
+    if id(shell) not in _loaded:
+        extension = Extension(shell)
+        extension.load()
+        _loaded[id(shell)] = extension
+
+
+def unload(shell: InteractiveShell) -> None:
+    """Unload from a shell; nothing happens where it was not loaded."""
+    extension = _loaded.pop(id(shell), None)
+    if extension is not None:
+        extension.unload()

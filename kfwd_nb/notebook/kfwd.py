@@ -1,0 +1,125 @@
+"""`%kfwd`: the embedded cluster, and a look at what a cluster holds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from IPython.core.magic import Magics, line_magic, magics_class
+
+from kfwd_nb.cluster.options import Options
+from kfwd_nb.notebook.arguments import EnterOptions, ListOptions, parse_kfwd
+from kfwd_nb.notebook.embedded import embedded
+from kfwd_nb.notebook.live import follower
+from kfwd_nb.notebook.output import Output
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from kfwd_nb.agent.config import Isolation
+    from kfwd_nb.cluster import MiniCluster
+    from kfwd_nb.notebook.results import ClusterDown, ClusterStatus, ClusterUp, Entered, Result
+    from kfwd_nb.notebook.shown import Shown
+
+
+@magics_class
+class KfwdMagics(Magics):
+    """Everything around forwards.
+
+    Args:
+        shell: the IPython shell.
+        shown: sees to it that nothing is shown twice.
+    """
+
+    def __init__(self, shell: InteractiveShell, shown: Shown) -> None:
+        super().__init__(shell)
+        self._shell = shell
+        self._shown = shown
+
+    @line_magic
+    def kfwd(self, line: str) -> Result:
+        """Start a small cluster to forward to, and look at what a cluster holds.
+
+        ::
+
+            %kfwd up [-f FILE] [--nodes N]       start an embedded cluster, wait for its pods
+            %kfwd down                           end it; nothing is left of it
+            %kfwd status                         which cluster the magics use now
+            %kfwd pods [-n NS] [-A]              its pods
+            %kfwd services [-n NS] [-A]          its services, with the line that forwards them
+            %kfwd nsenter POD -- COMMAND...      run a command in a pod's network namespace
+
+        `up` also takes `--isolation auto|netns|userns|loopback` (how pods are kept apart; auto
+        takes the best that this machine allows, and says which) and `--connector netns|socat` (how
+        the node agent enters a pod). FILE holds Kubernetes manifests.
+        """
+        command, options = parse_kfwd(line, self._shell.user_ns)
+        match command:
+            case "up":
+                return self._up(cast(Options, options))
+            case "down":
+                return self._down()
+            case "nsenter":
+                return self._nsenter(cast(EnterOptions, options))
+            case "status":
+                return self._status()
+        from kfwd_nb.notebook import listing
+
+        chosen = cast(ListOptions, options)
+        return listing.pods(chosen) if command == "pods" else listing.services(chosen)
+
+    def _up(self, options: Options) -> ClusterUp:
+        from kfwd_nb.notebook.progress import Progress
+
+        running = embedded.cluster
+        if running is not None:
+            result = _result(running, already=True)
+            self._shown.present(result, lambda: Output().show(result.bundle()))
+            return result
+        progress = Progress(self._shell, "embedded cluster")
+        try:
+            result = _result(embedded.start(options, progress), already=False)
+        except BaseException:
+            progress.failed("no embedded cluster was started")
+            raise
+        self._shown.present(result, lambda: progress.done(result.bundle()))
+        return result
+
+    def _down(self) -> ClusterDown:
+        from kfwd_nb import client
+        from kfwd_nb.notebook.results import ClusterDown
+
+        embedded.check_ours()
+        forwards = [each for each in client.forwards() if each.embedded]
+        for forward in forwards:
+            forward.stop()
+        follower.refresh()
+        result = ClusterDown(embedded.stop(), tuple(each.name for each in forwards))
+        self._shown.present(result, lambda: Output().show(result.bundle()))
+        return result
+
+    def _status(self) -> ClusterStatus:
+        from kfwd_nb import client
+        from kfwd_nb.notebook import listing
+
+        return listing.status(len(client.forwards()))
+
+    def _nsenter(self, options: EnterOptions) -> Entered:
+        from kfwd_nb.notebook import listing
+        from kfwd_nb.notebook.nsenter import enter
+
+        pid, isolation = listing.process_of(options)
+        return enter(pid, isolation, options.command)
+
+
+def _result(cluster: MiniCluster, *, already: bool) -> ClusterUp:
+    from kfwd_nb.notebook.results import ClusterUp
+
+    return ClusterUp(
+        name=cluster.name,
+        isolation=cast("Isolation", cluster.isolation),
+        relay=cluster.relay,
+        kubeconfig=str(cluster.kubeconfig),
+        pods=tuple(cluster.pods),
+        seconds=cluster.ready_after,
+        already=already,
+    )

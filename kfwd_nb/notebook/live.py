@@ -1,0 +1,199 @@
+"""Tables that follow their forwards: updated in place, from a thread of their own.
+
+The thread goes on while a cell blocks the kernel. It looks four times a second and says something
+only when there is news, so that an idle forward sends no message at all: a hub would take each one
+for a sign of life. The thread lives as long as there is a table to follow.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from kfwd_nb.notebook.rate import RateMeter
+from kfwd_nb.notebook.table import Rate, Table, build
+
+if TYPE_CHECKING:
+    from kfwd_nb.client import Forward
+    from kfwd_nb.notebook.render import Bundle
+
+INTERVAL = 0.25
+"""Seconds between two updates of a table, at the least."""
+
+MAX_TABLES = 16
+"""Tables followed at once; the oldest stands still when one more is shown."""
+
+MAX_STOPPED = 8
+"""Stopped forwards that a table of all forwards goes on showing, the latest."""
+
+log = logging.getLogger(__name__)
+
+Source = Callable[[], Sequence["Forward"]]
+"""The forwards that a table shows, asked again for each update."""
+
+
+class LiveTable:
+    """One shown table.
+
+    Args:
+        source: what it shows.
+        show: shows a bundle, in the place of the one before.
+        note: a line above the table.
+        endless: follow on although every forward is stopped, because others may come.
+        owner: the cell and the run of it that showed the table, if the frontend names its cells.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        show: Callable[[Bundle], None],
+        *,
+        note: str = "",
+        endless: bool = False,
+        owner: tuple[str, str] = ("", ""),
+    ) -> None:
+        self.owner = owner
+        self.over = False
+        self._source = source
+        self._show = show
+        self._note = note
+        self._endless = endless
+        self._meters: dict[int, RateMeter] = {}
+        self._rates: dict[int, Rate] = {}
+        self._seen: object = None
+        self._table: Table | None = None
+        self._lock = threading.Lock()
+
+    def refresh(self) -> bool:
+        """Show the table again if there is news; False if there was none."""
+        with self._lock:
+            return not self.over and self._refresh(time.time(), time.monotonic())
+
+    def _refresh(self, wall: float, now: float) -> bool:
+        forwards = self._source()
+        seen = [(id(each), each.revision, each.state) for each in forwards]
+        if seen == self._seen and not any(map(_moves, self._rates.values())):
+            return False
+        self._seen = seen
+        self._rates = self._measure(forwards, now)
+        table = build(forwards, self._rates, wall, self._note)
+        self.over = not self._endless and all(map(_is_over, forwards))
+        if table == self._table:
+            return False
+        self._table = table
+        from kfwd_nb.notebook.render import table_bundle
+
+        self._show(table_bundle(table))
+        return True
+
+    def _measure(self, forwards: Iterable[Forward], now: float) -> dict[int, Rate]:
+        meters = {id(each): self._meters.get(id(each)) or RateMeter() for each in forwards}
+        self._meters = meters
+        return {id(each): meters[id(each)].read(each.totals, now) for each in forwards}
+
+
+def _is_over(forward: Forward) -> bool:
+    """True when its last connection is over, too, which takes a moment longer than its state."""
+    return forward.state == "stopped" and not forward.totals.open
+
+
+def _moves(rate: Rate) -> bool:
+    return bool(rate.inward or rate.outward)
+
+
+class Follower:
+    """Refreshes all tables, from one thread."""
+
+    def __init__(self) -> None:
+        self._tables: list[LiveTable] = []
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._stop = threading.Event()
+
+    def follow(self, table: LiveTable) -> None:
+        """Show the table, and refresh it from now on until it is over."""
+        table.refresh()
+        if table.over:
+            return
+        with self._lock:
+            self._tables = [each for each in self._tables if not _replaced(each, table)]
+            self._tables = [*self._tables, table][-MAX_TABLES:]
+            if self._thread is None:
+                self._stop = threading.Event()
+                self._thread = threading.Thread(
+                    target=self._run, args=(self._stop,), name="kfwd-tables", daemon=True
+                )
+                self._thread.start()
+
+    def refresh(self) -> None:
+        """Refresh all tables now: before a cell ends that has stopped forwards."""
+        for table in self._tables:
+            self._refresh(table)
+
+    def close(self) -> None:
+        """Show what there is to show for the last time, and end the thread."""
+        self.refresh()
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Let go of the tables and of the thread."""
+        self._stop.set()
+        self._tables = []
+        self._thread = None
+
+    def forked(self) -> None:
+        """In the child of a fork: the thread is not there, and the cells are not ours."""
+        self.__init__()  # type: ignore[misc]
+
+    def _run(self, stop: threading.Event) -> None:
+        while not stop.wait(INTERVAL):
+            for table in self._tables:
+                self._refresh(table)
+            with self._lock:
+                self._tables = [each for each in self._tables if not each.over]
+                if not self._tables and self._thread is threading.current_thread():
+                    self._thread = None
+                    return
+
+    @staticmethod
+    def _refresh(table: LiveTable) -> None:
+        try:
+            table.refresh()
+        except Exception:
+            # A table must not take the others with it; what fails once would fail each time.
+            table.over = True
+            log.exception("a live table stopped")
+
+
+def _replaced(old: LiveTable, new: LiveTable) -> bool:
+    """True if the cell of `old` ran again: nobody sees its earlier output any more."""
+    return old.owner[0] != "" and old.owner[0] == new.owner[0] and old.owner[1] != new.owner[1]
+
+
+class EveryForward:
+    """The source of a table of all forwards: the running ones, and those it saw stop."""
+
+    def __init__(self, running: Source) -> None:
+        self._running = running
+        self._seen: list[Forward] = []
+
+    def __call__(self) -> Sequence[Forward]:
+        """The running ones first."""
+        running = list(self._running())
+        known = [each for each in self._seen if not any(each is other for other in running)]
+        stopped = [each for each in known if each.state == "stopped"][-MAX_STOPPED:]
+        self._seen = [*stopped, *running]
+        return [*running, *stopped]
+
+
+follower = Follower()
+"""The one follower of this process."""
+
+atexit.register(follower.abandon)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=follower.forked)

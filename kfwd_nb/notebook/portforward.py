@@ -1,0 +1,207 @@
+"""`%portforward`: start, show and stop forwards."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from IPython.core.magic import Magics, line_cell_magic, magics_class
+
+from kfwd_nb.errors import KfwdError, UsageError
+from kfwd_nb.notebook.arguments import (
+    ForwardOptions,
+    ShowOptions,
+    StopOptions,
+    parse_portforward,
+)
+from kfwd_nb.notebook.live import INTERVAL, EveryForward, LiveTable, Source, follower
+from kfwd_nb.notebook.output import Output, execution, updates_in_place
+from kfwd_nb.ports import parse_target
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from kfwd_nb.client import Forward
+    from kfwd_nb.client.registry import Outcome
+    from kfwd_nb.notebook.results import Forwards, Stopped
+    from kfwd_nb.notebook.shown import Shown
+
+NOTES: dict[Outcome, str] = {
+    "started": "",
+    "already": "already forwarding",
+    "replaced": "replaced the forward that had this name",
+}
+"""What the table says above its rows, for each way in which a forward came to be."""
+
+
+@magics_class
+class PortforwardMagics(Magics):
+    """The magic that this project is named after.
+
+    Args:
+        shell: the IPython shell.
+        shown: sees to it that nothing is shown twice.
+    """
+
+    def __init__(self, shell: InteractiveShell, shown: Shown) -> None:
+        super().__init__(shell)
+        self._shell = shell
+        self._shown = shown
+
+    @line_cell_magic
+    def portforward(self, line: str, cell: str | None = None) -> object:
+        """Forward local ports to a pod, a service or a deployment, and show what passes.
+
+        ::
+
+            %portforward web 8080:80          localhost:8080 leads to port 80 of the pod web
+            %portforward svc/api :80          any free local port, to a pod behind the service api
+            fwd = %portforward deploy/api :http
+            %portforward                      all forwards and their connections, live
+            %portforward --stop web           stop by name, target or local port; or: all
+            %portforward --watch              in a terminal: redraw until Ctrl-C
+
+            %%portforward db :5432            only while this cell runs; the Forward is in `fwd`
+            connect(port=fwd.local_port)
+
+        Ports are LOCAL:REMOTE, PORT (the same on both sides), :REMOTE (any free local port); REMOTE
+        may be a port's name. Running the same line again gives the same forward.
+
+        Options::
+
+            -n, --namespace NS    where the target is (else the context's own)
+            --context C           which cluster of the kubeconfig (else the current one)
+            --kubeconfig FILE     another kubeconfig
+            --address A           local address to listen on (localhost)
+            --name N              the forward's name; in a %%portforward cell the variable (fwd)
+            --loop thread|kernel  a thread of its own, or the kernel's loop (for code that awaits)
+        """
+        if cell is not None:
+            self._run_as_cell(line, cell)
+            return None
+        options = parse_portforward(line, self._shell.user_ns)
+        if isinstance(options, ForwardOptions):
+            return self._start(options)
+        if isinstance(options, StopOptions):
+            return self._stop(options.what)
+        return self._show(options)
+
+    def _start(self, options: ForwardOptions) -> Forward:
+        forward, outcome = start(options)
+        show = partial(show_forward, self._shell, forward, NOTES[outcome])
+        self._shown.present(forward, show)
+        return forward
+
+    def _stop(self, what: str) -> Stopped:
+        from kfwd_nb import client
+        from kfwd_nb.notebook.results import Stopped
+
+        chosen = select(what, client.forwards())
+        for forward in chosen:
+            forward.stop()
+        follower.refresh()
+        stopped = Stopped(tuple(each.name for each in chosen))
+        self._shown.present(stopped, lambda: Output().show(stopped.bundle()))
+        return stopped
+
+    def _show(self, options: ShowOptions) -> Forwards | None:
+        from kfwd_nb import client
+        from kfwd_nb.notebook.results import Forwards
+
+        source = EveryForward(client.forwards)
+        if options.watch and not updates_in_place(self._shell):
+            watch(source)
+            return None
+        forwards = Forwards(tuple(client.forwards()))
+        show = partial(show_table, self._shell, source, endless=True)
+        self._shown.present(forwards, show)
+        return forwards
+
+    def _run_as_cell(self, line: str, cell: str) -> None:
+        # A cell that begins with %%portforward never comes here (notebook.cell rewrites it), but
+        # one that is called by name, by run_cell_magic, does: it takes the same way from here.
+        result = self._shell.run_cell(f"%%portforward {line}\n{cell}")  # type: ignore[no-untyped-call]
+        result.raise_error()
+
+
+def start(options: ForwardOptions) -> tuple[Forward, Outcome]:
+    """Start the forward, or find the one that is running with the same options."""
+    from kfwd_nb import client
+
+    return client.forward_or_existing(
+        str(options.target),
+        *options.ports,
+        namespace=options.namespace,
+        context=options.context,
+        kubeconfig=options.kubeconfig,
+        address=options.address,
+        loop=options.loop,
+        name=options.name,
+    )
+
+
+def select(what: str, forwards: Sequence[Forward]) -> list[Forward]:
+    """The forwards that `--stop` means: by name, target or local port, or `all`.
+
+    Raises:
+        UsageError: none is meant.
+    """
+    if what == "all":
+        return list(forwards)
+    tests: tuple[Callable[[Forward], bool], ...] = (
+        lambda each: each.name == what,
+        lambda each: any(str(port.local) == what for port in each.ports),
+        lambda each: str(each.target) == _target(what),
+    )
+    for test in tests:
+        if chosen := [each for each in forwards if test(each)]:
+            return chosen
+    running = ", ".join(each.name for each in forwards)
+    raise UsageError(
+        f"no forward has the name, target or local port '{what}'.",
+        hint=f"running: {running}." if running else "nothing is forwarded in this kernel.",
+    )
+
+
+def _target(text: str) -> str | None:
+    try:
+        return str(parse_target(text))
+    except KfwdError:
+        return None
+
+
+def show_forward(shell: InteractiveShell, forward: Forward, note: str = "") -> None:
+    """Show one forward's live table in the running cell."""
+    show_table(shell, lambda: (forward,), note=note)
+
+
+def show_table(
+    shell: InteractiveShell, source: Source, *, note: str = "", endless: bool = False
+) -> None:
+    """Show a table in the running cell, and let it follow its forwards where that can be."""
+    table = LiveTable(source, Output().show, note=note, endless=endless, owner=execution(shell))
+    if updates_in_place(shell):
+        follower.follow(table)
+    else:
+        table.refresh()
+
+
+def watch(source: Source) -> None:
+    """Redraw a table in a terminal until Ctrl-C."""
+    drawn = 0
+
+    def draw(bundle: dict[str, str]) -> None:
+        nonlocal drawn
+        text = bundle["text/plain"]
+        print(f"\x1b[{drawn}F\x1b[J" if drawn else "", text, sep="", flush=True)
+        drawn = text.count("\n") + 1
+
+    table = LiveTable(source, draw, note="Ctrl-C ends this", endless=True)
+    try:
+        while True:
+            table.refresh()
+            time.sleep(INTERVAL)
+    except KeyboardInterrupt:
+        return

@@ -1,0 +1,135 @@
+"""Tables and results → a bundle of HTML and text, which every host of a notebook can show.
+
+Whatever comes from pods and clusters is text: jinja2 escapes it in HTML, and control characters are
+made visible in both forms. The style sheet goes with each bundle, because a saved notebook has
+nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any
+
+from kfwd_nb.errors import printable
+
+if TYPE_CHECKING:
+    import jinja2
+
+    from kfwd_nb.notebook.table import ForwardRow, Table
+
+Bundle = dict[str, str]
+"""MIME type to text; always `text/html` and `text/plain`, neither of them empty."""
+
+SIMULATED = "simulated isolation: pods are processes on 127.0.0.1"
+EMPTY = "Nothing is forwarded in this kernel; %portforward POD PORT starts a forward."
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """What a result has to show, apart from how.
+
+    Attributes:
+        title: one line.
+        lines: sentences below it.
+        head: names of the columns, empty for none.
+        rows: cells of the columns.
+        code: lines to copy, or what a command has said.
+        busy: it is not over yet.
+    """
+
+    title: str
+    lines: tuple[str, ...] = ()
+    head: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
+    code: tuple[str, ...] = ()
+    busy: bool = False
+
+
+def table_bundle(table: Table) -> Bundle:
+    """The live table in both forms."""
+    html = _template("table.html").render(table=table, simulated=SIMULATED, empty=EMPTY)
+    return {"text/html": html, "text/plain": table_text(table)}
+
+
+def sheet_bundle(sheet: Sheet) -> Bundle:
+    """A result in both forms."""
+    return {
+        "text/html": _template("sheet.html").render(sheet=sheet),
+        "text/plain": sheet_text(sheet),
+    }
+
+
+def table_text(table: Table) -> str:
+    """The live table for a terminal and for a saved notebook without HTML."""
+    lines = [table.note] if table.note else []
+    if table.simulated:
+        lines.append(SIMULATED)
+    if not table.forwards:
+        lines.append(EMPTY)
+    for row in table.forwards:
+        lines += _forward_text(row)
+    return printable("\n".join(lines))
+
+
+def _forward_text(row: ForwardRow) -> list[str]:
+    addresses = ", ".join(f"{each.text} -> {each.remote}" for each in row.addresses)
+    state = f"{row.state}: {row.reason}" if row.reason else row.state
+    first = f"{addresses}  {row.target}  {row.context}/{row.namespace}  {state}"
+    lines = [f"{first}  {row.connections}  {row.rate}"]
+    if row.rows:
+        head = ("#", "pod", "node", "dialect", "in", "out", "age", "first byte", "state")
+        cells = [
+            (
+                *(str(each.number), each.pod, each.node, each.dialect),
+                *(str(each.bytes_in), str(each.bytes_out), each.age, each.first_byte),
+                f"{each.state}: {each.reason}" if each.reason else each.state,
+            )
+            for each in row.rows
+        ]
+        lines += [f"    {line}" for line in columns([head, *cells])]
+    if row.rest:
+        lines.append(f"    {row.rest}")
+    return lines
+
+
+def sheet_text(sheet: Sheet) -> str:
+    """A result for a terminal."""
+    lines = [sheet.title, *sheet.lines]
+    if sheet.rows:
+        lines += [f"    {line}" for line in columns([sheet.head, *sheet.rows])]
+    return printable("\n".join([*lines, *sheet.code]))
+
+
+def columns(rows: Iterable[Sequence[str]]) -> list[str]:
+    """Rows of cells as lines with straight columns, two spaces apart."""
+    rows = [[" ".join(cell.split("\n")) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip_longest(*rows, fillvalue="")]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip()
+        for row in rows
+    ]
+
+
+@cache
+def _template(name: str) -> jinja2.Template:
+    import jinja2
+
+    folder = files("kfwd_nb.notebook") / "templates"
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(lambda each: (folder / each).read_text("utf-8")),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_visible,
+    )
+    return environment.get_template(name)
+
+
+def _visible(value: Any) -> Any:
+    """Make control characters visible in text that came from elsewhere."""
+    return printable(value) if type(value) is str else value

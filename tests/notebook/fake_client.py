@@ -1,0 +1,118 @@
+"""Stands in for `kfwd_nb.client`: forwards that are moved by hand. Needs no cluster."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from dataclasses import dataclass, field
+
+from kfwd_nb.client.connection import Connection, Totals
+from kfwd_nb.errors import NotFoundError
+from kfwd_nb.ports import Target, parse_port, parse_target
+
+_ports = itertools.count(40001)
+
+
+@dataclass
+class Port:
+    address: str
+    local: int
+    remote: int | str
+    protocol: str = "TCP"
+
+
+@dataclass(eq=False)
+class Forward:
+    target: Target
+    ports: tuple[Port, ...]
+    name: str
+    namespace: str = "default"
+    context: str = "test"
+    server: str = "https://127.0.0.1:6443"
+    dialect: str = "connect"
+    state: str = "listening"
+    reason: str = ""
+    isolation: str = "netns"
+    embedded: bool = True
+    revision: int = 0
+    parameters: tuple = ()
+    held: list[Connection] = field(default_factory=list)
+    forgotten: Totals = field(default_factory=Totals)
+
+    @property
+    def local_port(self) -> int:
+        return self.ports[0].local
+
+    @property
+    def totals(self) -> Totals:
+        old = self.forgotten
+        return Totals(
+            opened=old.opened + len(self.held),
+            open=old.open + sum(each.closed is None for each in self.held),
+            failed=old.failed + sum(each.failed for each in self.held),
+            bytes_in=old.bytes_in + sum(each.bytes_in for each in self.held),
+            bytes_out=old.bytes_out + sum(each.bytes_out for each in self.held),
+        )
+
+    def connections(self) -> list[Connection]:
+        return list(self.held)
+
+    def connect(self, **facts: object) -> Connection:
+        number = self.totals.opened + 1
+        local, remote = self.ports[0].local, 80
+        facts = {"opened": time.time(), "pod": "default/web", "node": "node-1"} | facts
+        connection = Connection(number, f"127.0.0.1:{50000 + number}", local, remote, **facts)
+        self.held.append(connection)
+        self.revision += 1
+        return connection
+
+    def move(self, inward: int = 0, outward: int = 0) -> None:
+        self.held[-1].bytes_in += inward
+        self.held[-1].bytes_out += outward
+        self.revision += 1
+
+    def stop(self) -> None:
+        self.state = "stopped"
+        self.revision += 1
+        if self in _running:
+            _running.remove(self)
+
+
+Forward.__module__ = "kfwd_nb.client.forward"
+
+_running: list[Forward] = []
+
+
+def make(target: str = "web", *ports: str, name: str = "", **facts: object) -> Forward:
+    specs = [parse_port(each) for each in ports or (":80",)]
+    made = [Port("127.0.0.1", each.local or next(_ports), each.remote) for each in specs]
+    return Forward(parse_target(target), tuple(made), name or target, **facts)
+
+
+def forward_or_existing(target: str, *ports: str, name: str | None = None, **options: object):
+    if target.endswith("/gone"):
+        raise NotFoundError('pod "gone" not found in namespace "default".', hint="no such luck.")
+    parameters = (target, ports, tuple(sorted(options.items(), key=repr)))
+    outcome = "started"
+    for each in forwards():
+        if each.parameters == parameters and name in (None, each.name):
+            return each, "already"
+        if each.name == name:
+            each.stop()
+            outcome = "replaced"
+    forward = make(target, *ports, name=name or target)
+    forward.parameters = parameters
+    _running.append(forward)
+    return forward, outcome
+
+
+def forwards() -> list[Forward]:
+    return list(_running)
+
+
+def install() -> None:
+    """Take the real client's place in this process."""
+    from kfwd_nb import client
+
+    for name in ("forward_or_existing", "forwards"):
+        setattr(client, name, globals()[name])

@@ -1,0 +1,233 @@
+"""The whole chain from a cell: an embedded cluster, forwards, ordinary blocking code."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kfwd_nb.cluster.workload import has_postgres
+
+pytestmark = pytest.mark.notebook
+
+FETCH = "print(urllib.request.urlopen({}.url()).read().decode())"
+
+
+@pytest.fixture(scope="module")
+def module_kernel(up_kernel: Any) -> Any:
+    up_kernel.ok("import urllib.request, socket, time, os")
+    return up_kernel
+
+
+@pytest.fixture
+def kernel(module_kernel: Any) -> Iterator[Any]:
+    yield module_kernel
+    module_kernel.ok("%portforward --stop all")
+
+
+def test_a_blocking_call_reaches_the_pod(kernel: Any) -> None:
+    kernel.ok("web = %portforward web :80")
+    assert "Hello from pod web" in kernel.ok(FETCH.format("web")).printed
+
+
+def test_a_blocking_call_in_the_very_cell_of_the_magic(kernel: Any) -> None:
+    run = kernel.ok("web = %portforward web :80\n" + FETCH.format("web"))
+    assert "Hello from pod web" in run.printed
+
+
+@pytest.mark.skipif(not has_postgres() and "CI" not in os.environ, reason="no PostgreSQL here")
+def test_a_database_query(kernel: Any) -> None:
+    kernel.ok("db = %portforward db :5432\nimport psycopg")
+    run = kernel.ok(
+        "with psycopg.connect(f'postgresql://postgres@127.0.0.1:{db.local_port}/postgres') as c:\n"
+        "    print(c.execute('select 6 * 7').fetchone())"
+    )
+    assert run.printed == "(42,)\n"
+
+
+def test_the_same_line_leaves_connections_alone(kernel: Any) -> None:
+    kernel.ok("echo = %portforward web :7")
+    kernel.ok("s = socket.create_connection(('127.0.0.1', echo.local_port)); s.sendall(b'one')")
+    run = kernel.ok("again = %portforward web :7")
+    assert run.text.startswith("already forwarding")
+    assert kernel.ok("print(again is echo, s.recv(3))").printed == "True b'one'\n"
+    kernel.ok("s.sendall(b'two')")
+    assert kernel.ok("print(s.recv(3)); s.close()").printed == "b'two'\n"
+
+
+def test_for_the_length_of_a_cell(kernel: Any) -> None:
+    run = kernel.ok(
+        "%%portforward web :80\n"
+        "import asyncio\n"
+        "reader, writer = await asyncio.open_connection('127.0.0.1', fwd.local_port)\n"
+        "writer.write(b'GET / HTTP/1.0\\r\\n\\r\\n')\n"
+        "print((await reader.read()).decode().splitlines()[0])\n"
+        "writer.close()"
+    )
+    assert run.printed.startswith("HTTP/1.")
+    check = "socket.create_connection(('127.0.0.1', fwd.local_port))"
+    assert kernel.run(check).reply["content"]["ename"] == "ConnectionRefusedError"
+
+
+def test_the_table_shows_the_connection(kernel: Any) -> None:
+    kernel.ok("web = %portforward web :80")
+    kernel.ok(FETCH.format("web"))
+    text = kernel.ok("%portforward").text
+    assert "pod/web" in text
+    assert "default/web" in text
+    assert "node-" in text
+    assert "0 open, 1 in all" in text
+
+
+def test_pods_and_services(kernel: Any) -> None:
+    run = kernel.ok("pods = %kfwd pods\npods")
+    assert {"web", "db"} <= set(run.text.split())
+    names = "sorted((p.namespace, p.name) for p in pods if p.name in ('web', 'db'))"
+    assert kernel.ok(f"print({names})").printed == (
+        "[('default', 'db'), ('default', 'web'), ('staging', 'web')]\n"
+    )
+    kernel.ok("services = %kfwd services")
+    lines = kernel.ok("for each in services: print(each.line)").printed.splitlines()
+    assert "%portforward svc/api :80" in lines
+    for line in lines:
+        assert "listening" in kernel.ok(line).text
+
+
+def test_status(kernel: Any) -> None:
+    text = kernel.ok("%kfwd status").text
+    assert text.startswith("embedded cluster kfwd-")
+    assert "isolation" in text
+    assert "node-1" in text
+
+
+def test_nsenter_runs_in_the_network_of_the_pod(kernel: Any) -> None:
+    kernel.ok(
+        "pods = %kfwd pods\npid = {p.name: p.pid for p in pods if p.namespace == 'default'}['web']"
+    )
+    run = kernel.ok("inside = %kfwd nsenter web -- readlink /proc/self/ns/net\ninside")
+    assert f"nsenter -t {kernel.ok('print(pid)').printed.strip()} -n readlink" in run.text
+    assert "exit status 0" in run.text
+    same = "print(inside.output.strip() == os.readlink(f'/proc/{pid}/ns/net'), inside.output.strip() == os.readlink('/proc/self/ns/net'))"
+    assert kernel.ok(same).printed == "True False\n"
+    assert kernel.ok("x = %kfwd nsenter web -- false\nprint(x.status)").printed == "1\n"
+
+
+def test_the_environment_is_lent(kernel: Any) -> None:
+    assert Path(kernel.ok("!echo $KUBECONFIG").printed.strip()).is_file()
+
+
+MISTAKES = [
+    ("%portforward wbe :80", 'pod "wbe" not found', '"web"'),
+    ("%portforward svc/apo :80", "apo", '"api"'),
+    ("%portforward web :80 -n stagin", "stagin", '"staging"'),
+    ("%portforward web :80 --context nowhere", 'no context "nowhere"', "kfwd-"),
+    ("%portforward web :nosuch", "nosuch", ""),
+    ("%portforward web 70000:80", "invalid port format '70000:80'", "8080:80"),
+    ("%portforward svc/api :81", "Service api does not have a service port 81", ""),
+    ("%kfwd nsenter wbe -- true", 'pod "wbe" not found', '"web"'),
+    ("%kfwd nsenter web -- no-such-command", "there is no command 'no-such-command'", ""),
+]
+
+
+@pytest.mark.parametrize(("cell", "said", "hint"), MISTAKES)
+def test_a_mistake_is_a_line_or_two(kernel: Any, cell: str, said: str, hint: str) -> None:
+    run = kernel.run(cell)
+    assert run.status == "error"
+    assert said in run.lines[0]
+    assert hint in "\n".join(run.lines)
+    assert len(run.lines) <= 2
+    assert "Traceback" not in "".join(run.lines) + run.printed
+
+
+def test_a_port_that_is_taken_is_named_with_its_owner(kernel: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        run = kernel.run(f"%portforward web {taken.getsockname()[1]}:80")
+    assert run.status == "error"
+    assert str(os.getpid()) in "".join(run.lines)
+    assert len(run.lines) <= 2
+
+
+def test_an_interrupt_leaves_forwards_unharmed(
+    kernel: Any, eventually: Callable[..., bool]
+) -> None:
+    kernel.ok("echo = %portforward web :7")
+    kernel.ok("s = socket.create_connection(('127.0.0.1', echo.local_port)); s.sendall(b'one')")
+    request = kernel.send("print('begun', flush=True)\ntime.sleep(60)")
+    kernel.listen(10, until=lambda each: each["content"].get("text") == "begun\n")
+    kernel.interrupt()
+    assert kernel.finish(request).reply["content"]["ename"] == "KeyboardInterrupt"
+    assert kernel.ok("print(s.recv(3), echo.state); s.close()").printed == "b'one' listening\n"
+    assert "Hello" in kernel.ok("web = %portforward web :80\n" + FETCH.format("web")).printed
+
+
+class Slow(threading.Thread):
+    """Downloads from outside of the kernel, a piece at a time."""
+
+    def __init__(self, url: str, pieces: int, piece: int, pause: float) -> None:
+        super().__init__()
+        self.url, self.pieces, self.piece, self.pause = url, pieces, piece, pause
+        self.received = 0
+        self.start()
+
+    def run(self) -> None:
+        clock = threading.Event()
+        url = f"{self.url}bytes/{self.pieces * self.piece}"
+        with urllib.request.urlopen(url, timeout=60) as response:
+            while data := response.read(self.piece):
+                self.received += len(data)
+                clock.wait(self.pause)
+
+
+def test_the_table_moves_while_a_cell_blocks(kernel: Any) -> None:
+    before = json.loads(
+        kernel.ok(
+            "web = %portforward web :80\n"
+            + FETCH.format("web").replace("url()", "url(path='stats')")
+        ).printed
+    )
+    shown = kernel.ok("web = %portforward web :80").displays[-1]["content"]["transient"]
+    kernel.listen(2.5)
+    url = kernel.ok("print(web.url())").printed.strip()
+    request = kernel.send("time.sleep(5)")
+    download = Slow(url, pieces=45, piece=1 << 20, pause=0.1)
+    run = kernel.finish(request)
+    download.join(30)
+    late = kernel.listen(2)
+    updates = [
+        each["content"]["data"]["text/html"]
+        for each in [*run.messages, *late]
+        if each["msg_type"] == "update_display_data" and each["content"]["transient"] == shown
+    ]
+    import re
+
+    seen = [int(re.search(r'in <data value="(\d+)"', html)[1]) for html in updates]
+    assert len(seen) >= 10
+    assert seen == sorted(seen)
+    assert len(set(seen)) >= 10
+    assert download.received == 45 << 20
+    assert "idle" in updates[-1]
+    after = json.loads(urllib.request.urlopen(url + "stats").read())
+    counted = after["80"]["out"] - before["80"]["out"] if "80" in after else None
+    connections = kernel.ok(
+        "print([(c.bytes_in, c.closed is not None) for c in web.connections()])"
+    )
+    assert seen[-1] == counted or connections.printed == "", (
+        seen[-1],
+        counted,
+        connections.printed,
+    )
+
+
+def test_an_idle_forward_says_nothing(kernel: Any) -> None:
+    kernel.ok("echo = %portforward web :7")
+    kernel.ok("s = socket.create_connection(('127.0.0.1', echo.local_port)); s.sendall(b'one')")
+    kernel.listen(2)
+    assert kernel.listen(3) == []
+    kernel.ok("s.close()")

@@ -1,0 +1,132 @@
+"""What is left when a kernel ends, whatever way: nothing."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+pytestmark = pytest.mark.notebook
+
+
+def folder_of(kernel: Any) -> Path:
+    return Path(kernel.ok("import os; print(os.environ['KUBECONFIG'])").printed.strip()).parent
+
+
+def test_up_and_down(
+    new_kernel: Callable[..., Any], survivors: Callable[..., Any], tmp_path: Path
+) -> None:
+    own = tmp_path / "config"
+    kernel = new_kernel(KUBECONFIG=str(own))
+    kernel.ok("%load_ext kfwd_nb")
+    request = kernel.send("cluster = %kfwd up")
+    run = kernel.finish(request)
+    busy = next(each for each in run.messages if each["msg_type"] == "status")
+    first = run.displays[0]
+    assert (first["header"]["date"] - busy["header"]["date"]).total_seconds() < 0.3
+    ids = {each["content"]["transient"]["display_id"] for each in run.displays}
+    assert len(ids) == 1, "progress and result stand in one place"
+    last = run.displays[-1]["content"]["data"]["text/plain"]
+    for each in ("is ready after", "isolation ", "default/web", "%portforward web :80"):
+        assert each in last
+
+    folder, family = folder_of(kernel), kernel.family()
+    assert folder.is_dir()
+    assert len(family) >= 4
+    assert "is already up" in kernel.ok("%kfwd up").text
+    kernel.ok("web = %portforward web :80")
+    assert "forwards stopped: web" in kernel.ok("%kfwd down").text
+    assert survivors(family) == []
+    assert not folder.exists()
+    assert kernel.ok("print(web.state, os.environ['KUBECONFIG'])").printed == f"stopped {own}\n"
+    assert "is down" in kernel.ok("%kfwd down").text, "a teardown cell can be run twice"
+    kernel.ok("%kfwd up")
+    assert (
+        "Hello"
+        in kernel.ok(
+            "web = %portforward web :80\nimport urllib.request\n"
+            "print(urllib.request.urlopen(web.url()).read().decode())"
+        ).printed
+    )
+
+
+def test_interrupt_while_it_starts(
+    new_kernel: Callable[..., Any], survivors: Callable[..., Any], eventually: Callable[..., bool]
+) -> None:
+    kernel = new_kernel()
+    kernel.ok("%load_ext kfwd_nb")
+    request = kernel.send("%kfwd up")
+    assert eventually(lambda: len(kernel.family()) >= 2, 10)
+    family = kernel.family()
+    kernel.interrupt()
+    run = kernel.finish(request)
+    assert run.reply["content"]["ename"] == "KeyboardInterrupt"
+    assert "no embedded cluster was started" in run.text
+    assert survivors(family) == []
+    assert kernel.family() == []
+    assert kernel.ok("import os; print('KUBECONFIG' in os.environ)").printed == "False\n"
+
+
+@pytest.mark.parametrize("end", ["kill", "shutdown", "restart"])
+def test_the_end_of_a_kernel_is_the_end_of_everything(
+    new_kernel: Callable[..., Any],
+    survivors: Callable[..., Any],
+    eventually: Callable[..., bool],
+    end: str,
+) -> None:
+    kernel = new_kernel()
+    kernel.ok("%load_ext kfwd_nb")
+    kernel.ok("%kfwd up")
+    kernel.ok("web = %portforward web :80")
+    port = int(kernel.ok("print(web.local_port)").printed)
+    folder, family = folder_of(kernel), kernel.family()
+    with socket.create_connection(("127.0.0.1", port)) as download:
+        download.sendall(b"GET /bytes/1073741824 HTTP/1.0\r\n\r\n")
+        download.recv(65536)
+        if end == "kill":
+            kernel.kill()
+        elif end == "restart":
+            kernel.restart()
+        else:
+            kernel.stop()
+    assert survivors(family) == []
+    assert eventually(lambda: not folder.exists(), 3)
+    with socket.socket() as free:
+        free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        free.bind(("127.0.0.1", port))
+
+
+FORK = """
+import multiprocessing, time
+child = multiprocessing.get_context('fork').Process(target=time.sleep, args=(60,))
+child.start()
+print(child.pid)
+"""
+
+
+def test_a_fork_holds_no_listener(
+    new_kernel: Callable[..., Any], survivors: Callable[..., Any]
+) -> None:
+    kernel = new_kernel()
+    kernel.ok("%load_ext kfwd_nb")
+    kernel.ok("%kfwd up")
+    kernel.ok("web = %portforward web :80")
+    port = int(kernel.ok("print(web.local_port)").printed)
+    family = kernel.family()
+    child = psutil.Process(int(kernel.ok(FORK).printed))
+    try:
+        held = {each.laddr.port for each in child.net_connections("tcp")}
+        assert port not in held
+        kernel.kill()
+        assert survivors(family) == []
+        assert child.is_running()
+        with socket.socket() as free:
+            free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            free.bind(("127.0.0.1", port))
+    finally:
+        os.kill(child.pid, 9)

@@ -1,0 +1,116 @@
+"""HTML and text: complete, equal in content, and safe."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+
+from kfwd_nb.notebook.render import (
+    EMPTY,
+    SIMULATED,
+    Sheet,
+    columns,
+    sheet_bundle,
+    table_bundle,
+)
+from kfwd_nb.notebook.table import Table, build
+
+pytestmark = pytest.mark.pure
+
+NOON = 1_700_000_000.0
+HOSTILE = "<script>alert(1)</script>\x1b[31m\x00 'a' \"b\" & <b>"
+VOID = {"br", "style"}
+
+
+class Balanced(HTMLParser):
+    """Fails on a tag that is not closed in its turn."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        self.seen.add(tag)
+        if tag != "br":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def check(html: str) -> Balanced:
+    parser = Balanced()
+    parser.feed(html)
+    assert not parser.open
+    return parser
+
+
+def full(fake: Any) -> Any:
+    forward = fake.make("svc/api", "8080:80", context=HOSTILE, namespace="shop")
+    forward.connect(pod=HOSTILE, reason=HOSTILE, closed=NOON, state="closed", failed=True)
+    forward.connect(opened=NOON - 3)
+    forward.move(123_456)
+    return forward
+
+
+def test_a_table_in_both_forms(fake: Any) -> None:
+    bundle = table_bundle(build([full(fake)], {}, NOON, "already forwarding"))
+    assert set(bundle) == {"text/html", "text/plain"}
+    html, text = bundle["text/html"], bundle["text/plain"]
+    assert {"details", "summary", "table", "a", "style"} <= check(html).seen
+    for each in ("already forwarding", "svc/api", "shop", "listening", "121 KiB", "node-1"):
+        assert each in html
+        assert each in text
+    assert 'href="http://localhost:8080/"' in html
+    assert 'value="123456"' in html
+    assert "localhost:8080 -> 80" in text
+
+
+def test_text_from_a_cluster_is_text(fake: Any) -> None:
+    bundle = table_bundle(build([full(fake)], {}, NOON))
+    assert "<script" not in bundle["text/html"]
+    assert "<b>" not in bundle["text/html"]
+    for form in bundle.values():
+        assert not re.search(r"[\x00-\x09\x0b-\x1f]", form)
+    sheet = sheet_bundle(Sheet(HOSTILE, (HOSTILE,), ("a",), ((HOSTILE,),), (HOSTILE,)))
+    assert "<script" not in sheet["text/html"]
+    assert not re.search(r"[\x00-\x09\x0b-\x1f]", sheet["text/plain"])
+
+
+def test_one_line_a_forward_at_first_sight(fake: Any) -> None:
+    html = table_bundle(build([full(fake), fake.make()], {}, NOON))["text/html"]
+    assert html.count("<details") == html.count("<summary>") == 2
+    assert "<details open" not in html
+
+
+def test_an_empty_table_says_what_to_do() -> None:
+    for form in table_bundle(Table(())).values():
+        assert EMPTY in form
+
+
+def test_simulated_isolation_stands_in_both_forms(fake: Any) -> None:
+    for form in table_bundle(build([fake.make(isolation="loopback")], {}, NOON)).values():
+        assert SIMULATED in form
+
+
+def test_a_sheet_in_both_forms() -> None:
+    sheet = Sheet("pods", ("two",), ("name", "line"), (("a", "%portforward a :80"),), ("x\ny",))
+    bundle = sheet_bundle(sheet)
+    check(bundle["text/html"])
+    assert "<code>%portforward a :80</code>" in bundle["text/html"]
+    assert bundle["text/plain"].splitlines() == [
+        "pods",
+        "two",
+        "    name  line",
+        "    a     %portforward a :80",
+        "x",
+        "y",
+    ]
+
+
+def test_columns_are_straight() -> None:
+    assert columns([("a", "bb"), ("ccc", "d\ne"), ("f",)]) == ["a    bb", "ccc  d e", "f"]
