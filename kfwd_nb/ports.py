@@ -144,7 +144,7 @@ def _is_name(text: str) -> bool:
 
 
 def _number(text: str, whole: str) -> int:
-    if not (text.isascii() and text.isdigit()) or int(text) > MAX_PORT:
+    if not (text.isascii() and text.isdigit() and len(text) < 10) or int(text) > MAX_PORT:
         raise _invalid(whole)
     return int(text)
 

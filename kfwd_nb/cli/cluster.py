@@ -6,11 +6,10 @@ import shlex
 import sys
 from collections.abc import Sequence
 
+from kfwd_nb.agent.isolation import MEANING
 from kfwd_nb.cli.command import Parser
 from kfwd_nb.cluster import MiniCluster
 from kfwd_nb.cluster.options import add_arguments, from_arguments
-
-SIMULATED = "simulated isolation: pods are plain processes on free ports of 127.0.0.1"
 
 LOOK = 0.5
 """Seconds between two looks at what the cluster has to say."""
@@ -51,7 +50,7 @@ def ready_line(cluster: MiniCluster) -> str:
         f"cluster ready kubeconfig={shlex.quote(str(cluster.kubeconfig))} relay={cluster.relay} "
         f"isolation={cluster.isolation} pods={len(cluster.pods)} seconds={cluster.ready_after:.2f}"
     )
-    return f"{line} ({SIMULATED})" if cluster.isolation == "loopback" else line
+    return f"{line} ({MEANING['loopback']})" if cluster.isolation == "loopback" else line
 
 
 def say(text: str) -> None:

@@ -1,29 +1,14 @@
-"""How the pods of this machine are kept apart: tried, never guessed from the uid, always said."""
+"""The isolation that a cluster uses: what was asked for, or the strongest that works here."""
 
 from __future__ import annotations
 
 import asyncio
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 
-from kfwd_nb.agent import podinit
 from kfwd_nb.agent.config import Isolation
+from kfwd_nb.agent.isolation import MEANING, probe, refusal
 from kfwd_nb.cluster.options import IsolationChoice
 from kfwd_nb.errors import ClusterError
-
-MEANING: dict[Isolation, str] = {
-    "netns": "every pod has its own network, processes and host name",
-    "userns": "every pod has its own network, processes and host name, as an ordinary user",
-    "loopback": "simulated isolation, pods are plain processes on free ports of 127.0.0.1",
-}
-"""What each isolation means, in words that go after its name."""
-
-STRONGEST_FIRST: tuple[Isolation, ...] = ("netns", "userns")
-"""What `auto` tries; loopback is what remains."""
-
-TRIAL_LIMIT = 5.0
-"""Seconds that a trial may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +17,7 @@ class Chosen:
 
     Attributes:
         name: which one.
-        why_not: why no stronger one can be had; empty if this is the strongest.
+        why_not: why no stronger one; empty if this is the strongest, or what was asked for.
     """
 
     name: Isolation
@@ -49,36 +34,13 @@ async def choose(choice: IsolationChoice) -> Chosen:
     Raises:
         ClusterError: what was asked for does not work here; with the system's words.
     """
-    if choice == "loopback":
-        return Chosen("loopback", "as asked for")
-    reasons: list[str] = []
-    for isolation in STRONGEST_FIRST if choice == "auto" else (choice,):
-        why_not = await trial(isolation)
-        if not why_not:
-            return Chosen(isolation, "; ".join(reasons))
-        reasons.append(f"no {isolation}: {why_not}")
-    if choice != "auto":
+    if choice == "auto":
+        possible = await asyncio.to_thread(probe)
+        return Chosen(possible.isolation, possible.why)
+    why_not = await asyncio.to_thread(refusal, choice)
+    if why_not is not None:
         raise ClusterError(
-            f"there can be {reasons[0]}.",
-            hint="leave --isolation out, and the strongest that can be had is taken.",
+            f"isolation {choice} cannot be had here: {why_not}.",
+            hint="leave --isolation out, and the strongest that works is taken.",
         )
-    return Chosen("loopback", "; ".join(reasons))
-
-
-async def trial(isolation: Isolation) -> str:
-    """Make the namespaces of a pod in a process that ends at once; returns why that failed."""
-    program = Path(podinit.__file__)
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-I", "-S", str(program), f"--probe={isolation}"),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        async with asyncio.timeout(TRIAL_LIMIT):
-            _, words = await process.communicate()
-    except TimeoutError:
-        process.kill()
-        return f"no answer within {TRIAL_LIMIT:g} s"
-    lines = words.decode(errors="replace").strip().splitlines()
-    return "" if process.returncode == 0 else (lines or ["it failed"])[-1]
+    return Chosen(choice)

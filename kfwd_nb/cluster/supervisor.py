@@ -115,6 +115,7 @@ class Supervisor:
     async def _start(self, tasks: asyncio.TaskGroup) -> None:
         clock, options = self._clock, self._options
         with clock.phase("folder"):
+            objects = workload.read(options.file)
             if options.kubeconfig is not None:
                 kubeconfig.check_replaceable(options.kubeconfig)
             for path in sweep():
@@ -123,7 +124,6 @@ class Supervisor:
         with clock.phase("isolation"):
             isolation = await choose(options.isolation)
             self._say(str(isolation))
-            objects = workload.read(options.file, isolation.name)
         with clock.phase("certificates"):
             authority, token = Authority(f"kfwd {folder.name}"), secrets.token_urlsafe(32)
             plan = Blueprint(folder, authority, token, isolation.name, options.connector)

@@ -30,10 +30,10 @@ DATABASE_USERS = ("postgres", "nobody")
 """Whom PostgreSQL runs as on behalf of root: the first of them that the machine knows."""
 
 LINE_SERVER = ["$(KFWD_PYTHON)", "-I", "-S", "$(KFWD_WORKLOADS)/lines.py"]
-"""What `db` is on a machine without PostgreSQL."""
+"""What `db` is on a machine that cannot run PostgreSQL."""
 
 
-def read(file: Path | None, isolation: str) -> list[AnyObject]:
+def read(file: Path | None) -> list[AnyObject]:
     """The objects of `file`, or the default ones, namespaces first.
 
     Their containers get two variables more, KFWD_PYTHON and KFWD_WORKLOADS.
@@ -43,7 +43,7 @@ def read(file: Path | None, isolation: str) -> list[AnyObject]:
     """
     objects = manifests.load(file or DEFAULT_MANIFESTS)
     if file is None:
-        objects = [_fitted(each, isolation) for each in objects]
+        objects = [_fitted(each) for each in objects]
     return [_with_variables(each) for each in objects]
 
 
@@ -52,28 +52,28 @@ def has_postgres() -> bool:
     return any(Path("/usr/lib/postgresql").glob("*/bin/initdb")) or bool(shutil.which("initdb"))
 
 
-def database_user(isolation: str) -> int | None:
-    """Whom PostgreSQL runs as: it refuses root, and wants a user that the machine knows.
+def database_user() -> int | None:
+    """The uid that PostgreSQL runs as: not root, which it refuses; a user that the machine knows.
 
     Returns:
-        A uid; None where the pod runs as an ordinary user anyway.
+        None when there is none, as in a container that runs under an arbitrary uid.
     """
     import pwd
 
-    uid = os.getuid()
-    if uid != 0:
-        return uid if isolation == "userns" else None
-    known = {entry.pw_name: entry.pw_uid for entry in pwd.getpwall()}
-    return next((known[name] for name in DATABASE_USERS if name in known), None)
+    users = {entry.pw_name: entry.pw_uid for entry in pwd.getpwall()}
+    if os.getuid() != 0:
+        return os.getuid() if os.getuid() in users.values() else None
+    return next((users[name] for name in DATABASE_USERS if name in users), None)
 
 
-def _fitted(item: AnyObject, isolation: str) -> AnyObject:
+def _fitted(item: AnyObject) -> AnyObject:
     """The pod `db` as this machine can run it; anything else as it is."""
     if not isinstance(item, Pod) or item.metadata.name != DATABASE:
         return item
-    if has_postgres():
-        user = SecurityContext(run_as_user=database_user(isolation))
-        return replace(item, spec=replace(item.spec, security_context=user))
+    user = database_user()
+    if has_postgres() and user is not None:
+        security = SecurityContext(run_as_user=user)
+        return replace(item, spec=replace(item.spec, security_context=security))
     (container,) = item.spec.containers
     container = replace(container, name="lines", command=LINE_SERVER, args=[])
     return replace(item, spec=replace(item.spec, containers=[container]))

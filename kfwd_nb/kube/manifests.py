@@ -27,8 +27,8 @@ from kfwd_nb.kube.objects import (
     matches,
 )
 from kfwd_nb.kube.resources import DEPLOYMENTS, NAMESPACES, PODS, SERVICES, resource_of
-from kfwd_nb.kube.schema import FieldError, convert
-from kfwd_nb.kube.validation import validate
+from kfwd_nb.kube.schema import FieldError, convert, shown
+from kfwd_nb.kube.validation import MAX_SUBDOMAIN_NAME, validate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -134,7 +134,8 @@ def _title(tree: object) -> str:
         return ""
     metadata = tree.get("metadata")
     name = metadata.get("name") if isinstance(metadata, dict) else None
-    return "/".join(str(word) for word in (tree.get("kind"), name) if word)
+    words = (tree.get("kind"), name)
+    return "/".join(word[:MAX_SUBDOMAIN_NAME] for word in words if isinstance(word, str) and word)
 
 
 def _object(tree: object) -> AnyObject:
@@ -147,13 +148,13 @@ def _object(tree: object) -> AnyObject:
     if resource is None:
         raise FieldError(
             "kind",
-            f'"{kind}" is not a kind that is known here',
+            f"{shown(kind)} is not a kind that is known here",
             hint=did_you_mean(kind, KINDS),
         )
     version = tree.get("apiVersion")
     if version != resource.api_version:
         raise FieldError(
-            "apiVersion", f"must be {resource.api_version} for a {kind}, not {version or 'empty'}"
+            "apiVersion", f"must be {resource.api_version} for a {kind}, not {shown(version)}"
         )
     item: AnyObject = convert(tree, resource.type)
     if resource.namespaced and not item.metadata.namespace:

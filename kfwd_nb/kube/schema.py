@@ -21,6 +21,10 @@ from kfwd_nb.kube.nearest import did_you_mean
 Typed = TypeVar("Typed", bound=objects.Model)
 
 
+MAX_SHOWN = 80
+"""Characters of a wrong value that a message repeats."""
+
+
 class FieldError(ConfigError):
     """One field is wrong; `path` is its place in Kubernetes notation, `problem` says how."""
 
@@ -202,7 +206,7 @@ def _known(tree: object, info: inspect.Type, path: str) -> object:
         _require_text_values(tree, info, path)
     if isinstance(info, inspect.LiteralType) and tree not in info.values:
         allowed = ", ".join(str(value) for value in info.values)
-        raise FieldError(path, f"{tree!r} is not one of {allowed}")
+        raise FieldError(path, f"{shown(tree)} is not one of {allowed}")
     return tree
 
 
@@ -212,7 +216,9 @@ def _known_fields(tree: dict[object, object], info: inspect.StructType, path: st
     known: dict[str, object] = {}
     for key, value in tree.items():
         if not isinstance(key, str):
-            raise FieldError(path, f"the field name {key!r} is not text", hint="put it in quotes.")
+            raise FieldError(
+                path, f"the field name {shown(key)} is not text", hint="put it in quotes."
+            )
         if key in ignored or value is None:
             continue
         if key not in fields:
@@ -233,11 +239,19 @@ def _unknown(path: str, key: str, info: inspect.StructType) -> FieldError:
 def _require_text_values(tree: dict[Any, object], info: inspect.DictType, path: str) -> None:
     for key, value in tree.items():
         if not isinstance(key, str):
-            raise FieldError(path, f"the key {key!r} is not text", hint="put it in quotes.")
+            raise FieldError(path, f"the key {shown(key)} is not text", hint="put it in quotes.")
         if isinstance(info.value_type, inspect.StrType) and not isinstance(value, str):
             raise FieldError(
-                _join(path, key), f"must be text, not {value!r}", hint="put it in quotes."
+                _join(path, key), f"must be text, not {shown(value)}", hint="put it in quotes."
             )
+
+
+def shown(value: object) -> str:
+    """A value in a message: short, whatever the document holds."""
+    if isinstance(value, dict | list):
+        return "a mapping" if isinstance(value, dict) else "a list"
+    text = f'"{value}"' if isinstance(value, str) else str(value)
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
 
 
 def _join(path: str, name: str) -> str:

@@ -92,7 +92,7 @@ def process_of(options: EnterOptions) -> tuple[int, str]:
     known = {each.metadata.name: each for each in _list(access, Pod, namespace)}
     if options.pod not in known:
         raise NotFoundError(
-            f'pod "{options.pod}" not found in namespace "{namespace}".',
+            f'Pod "{options.pod}" not found in namespace "{namespace}".',
             hint=did_you_mean(options.pod, known),
         )
     pod = known[options.pod]

@@ -87,7 +87,7 @@ class ClusterUp(Done):
 
     def sheet(self) -> Sheet:
         """What it is, what it holds, what to try next."""
-        from kfwd_nb.cluster.isolation import MEANING
+        from kfwd_nb.agent.isolation import MEANING
 
         title = (
             f"cluster {self.name} is already up"
@@ -144,7 +144,7 @@ class ClusterStatus(Result):
 
     def sheet(self) -> Sheet:
         """The cluster in a few lines."""
-        from kfwd_nb.cluster.isolation import MEANING
+        from kfwd_nb.agent.isolation import MEANING
 
         kind = "embedded cluster" if self.embedded else "cluster"
         isolations = {row[1] for row in self.nodes}

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from IPython.core.displayhook import CapturingDisplayHook
+from IPython.core.displayhook import CapturingDisplayHook, DisplayHook
 
 from kfwd_nb.notebook.output import Output, updates_in_place
 
@@ -81,18 +81,12 @@ class Shown:
         A `display(thing)` that the user wrote is not for us to swallow.
         """
         for known in self._known:
-            if known[0] is thing and self._ends_the_cell():
+            if known[0] is thing and _in_displayhook():
                 self._known.remove(known)
                 if self._waits:
                     known[1]()
                 return True
         return False
-
-    def _ends_the_cell(self) -> bool:
-        """True while IPython shows the value of a cell's last expression."""
-        hook = self._shell.displayhook
-        busy = hook.is_active or getattr(hook, "msg", None) is not None  # a terminal's, a kernel's
-        return busy or isinstance(sys.displayhook, CapturingDisplayHook)
 
     def _forget(self) -> None:
         self._known.clear()
@@ -102,3 +96,19 @@ class Shown:
         self._known = []
         for _, show in waiting:
             show()
+
+
+_HOOKS = (DisplayHook.__call__.__code__, CapturingDisplayHook.__call__.__code__)
+
+
+def _in_displayhook() -> bool:
+    """True while IPython shows the value of a cell's last expression.
+
+    The hooks of kernels, terminals and `%%capture` do not say so in a common way; the stack does.
+    """
+    frame = sys._getframe(1)  # noqa: SLF001 - the documented way to the stack
+    while frame.f_back is not None:
+        if frame.f_code in _HOOKS:
+            return True
+        frame = frame.f_back
+    return False

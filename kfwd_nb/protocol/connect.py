@@ -32,6 +32,9 @@ POD_HEADER = "kfwd-pod"
 NODE_HEADER = "kfwd-node"
 """Response field of an accepted CONNECT: the node whose agent opened the port."""
 
+MAX_DETAILS = 1000
+"""Characters of a refusal's words that go over the wire."""
+
 
 @dataclass(frozen=True, slots=True)
 class Authority:
@@ -70,19 +73,32 @@ class Refusal:
         error: error type of RFC 9209 §2.3.
         details: one sentence for a person.
         hop: who refused.
+        hint: what to do about it, if that is known.
     """
 
     status: int
     error: str
     details: str
     hop: Hop = "relay"
+    hint: str | None = None
 
     def header(self) -> str:
         """The value of `Proxy-Status`: a structured-field token and parameters (RFC 8941)."""
-        words = self.details.encode("ascii", "backslashreplace").decode()
-        words = "".join(c if " " <= c <= "~" else " " for c in words)
-        quoted = words.replace("\\", "\\\\").replace('"', '\\"')
-        return f'{self.hop.replace(" ", "-")}; error={self.error}; details="{quoted}"'
+        who = self.hop.replace(" ", "-")
+        hint = f"; {_HINT}={_quoted(self.hint)}" if self.hint else ""
+        return f"{who}; error={self.error}; details={_quoted(self.details)}{hint}"
+
+
+_HINT = "kfwd-hint"
+"""A parameter of our own, as RFC 9209 §2.1 allows."""
+
+
+def _quoted(text: str) -> str:
+    """A string of RFC 8941 §3.3.3: printable ASCII; all else is written as escapes."""
+    words = text[:MAX_DETAILS].encode("ascii", "backslashreplace").decode()
+    words = "".join(c if " " <= c <= "~" else " " for c in words)
+    escaped = words.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 _REFUSALS: tuple[tuple[type[KfwdError], int, str], ...] = (
@@ -101,7 +117,7 @@ def refusal_of(error: KfwdError, hop: Hop) -> Refusal:
     """The form on the wire of an error that happened at `hop`, or further on if it says so."""
     for kind, status, name in _REFUSALS:
         if isinstance(error, kind):
-            return Refusal(status, name, error.what, error.where or hop)
+            return Refusal(status, name, error.what, error.where or hop, error.hint)
     if isinstance(error, RemoteProtocolError):
         return Refusal(400, "http_request_error", error.what, error.where or hop)
     return Refusal(500, "proxy_internal_error", error.what, error.where or hop)
@@ -109,23 +125,25 @@ def refusal_of(error: KfwdError, hop: Hop) -> Refusal:
 
 def error_of(status: int, proxy_status: str | None) -> KfwdError:
     """The typed error that a refused CONNECT stands for; the reverse of `refusal_of`."""
-    name, details, hop = _read_proxy_status(proxy_status or "")
-    what = details or f"the relay answered {status}."
+    hop, parameters = _read_proxy_status(proxy_status or "")
+    name, hint = parameters.get("error", ""), parameters.get(_HINT)
+    what = parameters.get("details") or f"the relay answered {status}."
     for kind, code, error in _REFUSALS:
         if status == code and name in ("", error):
-            return kind(what, where=hop)
-    return UnavailableError(what, where=hop)
+            return kind(what, where=hop, hint=hint)
+    return UnavailableError(what, where=hop, hint=hint)
 
 
+_MEMBER = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*"?)+')
 _PARAMETER = re.compile(r';\s*([a-z_*][a-z0-9_.*-]*)=("(?:[^"\\]|\\.)*"|[^;,]*)')
 
 
-def _read_proxy_status(value: str) -> tuple[str, str, Hop]:
-    """(error type, details, hop) of the last member, the hop nearest to us that added one."""
+def _read_proxy_status(value: str) -> tuple[Hop, dict[str, str]]:
+    """The last member, which the hop nearest to us added: that hop, and the parameters."""
+    value = (_MEMBER.findall(value) or [""])[-1]
     parameters = {
         name: re.sub(r"\\(.)", r"\1", text[1:-1]) if text.startswith('"') else text.strip()
         for name, text in _PARAMETER.findall(value)
     }
     who = value.partition(";")[0].strip().replace("-", " ")
-    hop = cast("Hop", who) if who in get_args(Hop) else "relay"
-    return parameters.get("error", ""), parameters.get("details", ""), hop
+    return (cast("Hop", who) if who in get_args(Hop) else "relay"), parameters

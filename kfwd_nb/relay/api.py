@@ -10,7 +10,7 @@ import msgspec
 
 from kfwd_nb._version import __version__
 from kfwd_nb.errors import ConfigError, KfwdError, LimitError, RemoteProtocolError
-from kfwd_nb.kube.objects import AnyObject, Namespace, Node, Object
+from kfwd_nb.kube.objects import AnyObject, Namespace, Node, Object, ObjectMeta
 from kfwd_nb.kube.schema import FieldError, field_error
 from kfwd_nb.kube.validation import validate
 from kfwd_nb.relay import deletion
@@ -111,11 +111,14 @@ class Api:
     def _watch(self, call: Call, _: Request) -> Response:
         if self._watches >= MAX_WATCHES:
             raise LimitError(f"{MAX_WATCHES} watches are open; that is the relay's limit.")
-        after = _number(call, "resourceVersion")
+        selector = _selector(call)
         seconds = min(_number(call, "timeoutSeconds") or MAX_WATCH_SECONDS, MAX_WATCH_SECONDS)
+        after = _number(call, "resourceVersion")
         if after:
             self._store.events(after)
-        return Response(200, self._watched(call, _selector(call), after, seconds))
+        if call.query.get("sendInitialEvents") == "true":
+            after = 0
+        return Response(200, self._watched(call, selector, after, seconds))
 
     async def _watched(
         self, call: Call, selector: Selector, after: int, seconds: float
@@ -129,6 +132,8 @@ class Api:
                 for item in self._store.select(call.resource.type, call.namespace):
                     if selector.matches(item):
                         yield _line("ADDED", item)
+                if call.query.get("sendInitialEvents") == "true":
+                    yield _line("BOOKMARK", _initial_events_end(call, seen))
             while (left := end - asyncio.get_running_loop().time()) > 0:
                 await self._store.changed(seen, left)
                 events = self._store.events(seen)
@@ -198,6 +203,13 @@ def _concerns(call: Call, selector: Selector, event: Event) -> bool:
         and call.namespace in (None, event.item.metadata.namespace)
         and selector.matches(event.item)
     )
+
+
+def _initial_events_end(call: Call, version: int) -> Object:
+    """The bookmark after the first part of a watch (Kubernetes API concepts, streaming lists)."""
+    marks = {"k8s.io/initial-events-end": "true"}
+    meta = ObjectMeta(resource_version=str(version), annotations=marks)
+    return Object(api_version=call.resource.api_version, kind=call.resource.kind, metadata=meta)
 
 
 def _read(call: Call, request: Request) -> AnyObject:

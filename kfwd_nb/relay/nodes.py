@@ -11,11 +11,13 @@ import msgspec
 from kfwd_nb.errors import ConfigError, LimitError, UnavailableError
 from kfwd_nb.kube.objects import READY, Condition, Node
 from kfwd_nb.relay.nodelink import NodeLink
+from kfwd_nb.relay.scheduler import CONNECTING
 from kfwd_nb.relay.store import with_metadata
 
 if TYPE_CHECKING:
     from kfwd_nb.relay.nodelink import Dial
-    from kfwd_nb.relay.store import Store
+    from kfwd_nb.relay.scheduler import CONNECTING
+from kfwd_nb.relay.store import Store
 
 MAX_NODES = 100
 """Registered nodes; each has a tunnel and two tasks."""
@@ -58,7 +60,7 @@ class Nodes:
         waiting = Condition(
             type=READY,
             status="False",
-            reason="Connecting",
+            reason=CONNECTING,
             message="the relay is dialling the node agent",
             last_transition_time=self._store.now(),
         )

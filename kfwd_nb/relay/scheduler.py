@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from kfwd_nb.kube.objects import Condition, Node, Pod
+from kfwd_nb.kube.objects import Condition, Node, Pod, condition
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,14 +18,19 @@ FINISHED = ("Succeeded", "Failed")
 """Phases of pods that need no node any more."""
 
 
+CONNECTING = "Connecting"
+"""Reason of a node that has registered and is being dialled; it does not last (`NodeLink`)."""
+
+
 def assign(pods: Iterable[Pod], nodes: Iterable[Node]) -> list[tuple[Pod, str]]:
     """A node's name for each pod that has none; empty when no node is ready. Pure.
 
-    Ties go to the node that sorts first, so the same pods always go to the same nodes.
+    Ties go to the node that sorts first, so the same pods always go to the same nodes. While a node
+    is dialled, nothing is decided: the first of several to answer would get all pods.
     """
-    pods = list(pods)
+    pods, nodes = list(pods), list(nodes)
     names = sorted(node.metadata.name for node in nodes if node.ready)
-    if not names:
+    if not names or any(_connecting(node) for node in nodes):
         return []
     load = Counter(pod.spec.node_name for pod in pods if pod.status.phase not in FINISHED)
     assigned = []
@@ -35,6 +40,11 @@ def assign(pods: Iterable[Pod], nodes: Iterable[Node]) -> list[tuple[Pod, str]]:
             load[name] += 1
             assigned.append((pod, name))
     return assigned
+
+
+def _connecting(node: Node) -> bool:
+    ready = condition(node.status.conditions)
+    return ready is not None and ready.reason == CONNECTING
 
 
 class Scheduler:

@@ -82,37 +82,46 @@ _STATUSES: tuple[tuple[type[KfwdError], int, str], ...] = (
 """HTTP status and Kubernetes' reason for each kind of error; read in both directions."""
 
 
+_HINT = "Hint"
+"""Reason of the cause in a Status object that carries an error's hint."""
+
+
 def status_response(error: KfwdError) -> Response:
     """The error as a `Status` object (Kubernetes apimachinery, meta/v1 `Status`)."""
     for kind, code, reason in _STATUSES:
         if isinstance(error, kind):
-            return Response(code, _status_object(code, reason, error.what))
-    return Response(500, _status_object(500, "InternalError", error.what))
+            return Response(code, _status_object(code, reason, error))
+    return Response(500, _status_object(500, "InternalError", error))
 
 
-def _status_object(code: int, reason: str, message: str) -> bytes:
+def _status_object(code: int, reason: str, error: KfwdError) -> bytes:
     status: dict[str, Any] = {
         "kind": "Status",
         "apiVersion": "v1",
         "metadata": {},
         "status": "Failure",
-        "message": message,
+        "message": error.what,
         "reason": reason,
         "code": code,
     }
+    if error.hint:
+        status["details"] = {"causes": [{"reason": _HINT, "message": error.hint}]}
     return json.dumps(status).encode()
 
 
 def error_of_response(status: int, body: bytes) -> KfwdError:
     """The typed error that an answer of 400 or more stands for, in the server's own words."""
     try:
-        message = str(json.loads(body)["message"])
-    except (ValueError, KeyError, TypeError):
-        message = f"the API server answered {status}."
+        answer = json.loads(body)
+        message = str(answer["message"])
+        causes = (answer.get("details") or {}).get("causes") or []
+        hint = next((str(each["message"]) for each in causes if each.get("reason") == _HINT), None)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        message, hint = f"the API server answered {status}.", None
     for kind, code, _ in _STATUSES:
         if code == status:
-            return kind(message, where="relay")
-    return KfwdError(message, where="relay")
+            return kind(message, where="relay", hint=hint)
+    return KfwdError(message, where="relay", hint=hint)
 
 
 def identity_of(certificate: Mapping[str, Any] | None) -> Identity | None:

@@ -189,15 +189,11 @@ class Http2Driver(asyncio.BufferedProtocol):
         self._role.stream_reset(stream_id, code)
 
     def _body(self, stream_id: int, data: bytes, credit: int) -> None:
-        """An ordinary body; or padded payload of a CONNECT stream, which came the long way."""
-        stream = self.streams.get(stream_id)
-        if stream is None:
+        """An ordinary body; or that of a refused CONNECT, which nobody reads."""
+        if stream_id in self.streams:
+            self.connection.acknowledge(stream_id, credit)
+        else:
             self._role.body_received(stream_id, data, credit)
-            return
-        self.connection.acknowledge(stream_id, credit - len(data))
-        if data:
-            chunk = memoryview(bytearray(HEADROOM) + data)
-            stream.deliver(chunk, HEADROOM, len(chunk))
 
     # -- writing ----------------------------------------------------------------------------------
 
@@ -246,6 +242,11 @@ class Http2Driver(asyncio.BufferedProtocol):
         if not self.over:
             self.connection.reset(stream_id, code)
             self.flush()
+
+    @property
+    def closing(self) -> bool:
+        """The connection is over or about to be: nothing new can begin."""
+        return self._transport is None or self._transport.is_closing()
 
     @property
     def transport(self) -> asyncio.Transport | None:

@@ -20,7 +20,7 @@ from kfwd_nb.transport.http import (
 )
 from kfwd_nb.transport.http2 import Http2Driver
 from kfwd_nb.transport.outbound import Outbound
-from kfwd_nb.transport.resets import CANCEL, NO_ERROR
+from kfwd_nb.transport.resets import CANCEL, INTERNAL_ERROR, NO_ERROR
 from kfwd_nb.transport.tunnel_stream import TunnelStream
 
 log = logging.getLogger(__name__)
@@ -122,6 +122,9 @@ class Http2Server:
 
     def _refuse(self, stream_id: int, stream: TunnelStream, error: KfwdError) -> None:
         """Answer, end the stream, and tell the peer not to send (RFC 9113 §8.1)."""
+        if stream.accepted:
+            stream.close(error)  # too late for a refusal
+            return
         refusal = refusal_of(error, self._handler.hop)
         fields = [(":status", str(refusal.status)), ("proxy-status", refusal.header())]
         self.driver.connection.respond(stream_id, fields, end=True)
@@ -138,7 +141,12 @@ class Http2Server:
         except Exception:
             log.exception("%s %s", fields.get(":method"), fields.get(":path"))
             response = status_response(KfwdError("an internal error; see the log."))
-        await self._send(stream_id, response)
+        try:
+            await self._send(stream_id, response)
+        except Exception as error:
+            if not isinstance(error, KfwdError):
+                log.exception("%s %s", fields.get(":method"), fields.get(":path"))
+            self.driver.reset(stream_id, INTERNAL_ERROR)
 
     def _request(self, fields: dict[str, str], body: bytes) -> Request:
         return Request(

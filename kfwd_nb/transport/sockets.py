@@ -9,6 +9,7 @@ from typing import Any
 
 from kfwd_nb.errors import KfwdError, LostError, ResetError
 from kfwd_nb.transport.buffers import read_buffer
+from kfwd_nb.transport.forks import close_in_children
 from kfwd_nb.transport.stream import HEADROOM, ByteStream, Receiver
 
 WRITE_HIGH_WATER = 1 << 16
@@ -63,7 +64,10 @@ class SocketStream(asyncio.BufferedProtocol, ByteStream):
         if self._read_over:
             self._transport.close()
         else:
-            self._transport.write_eof()
+            try:
+                self._transport.write_eof()
+            except OSError as error:  # the peer has reset it, and we have not read that yet
+                self._fail(error)
 
     def pause(self) -> None:
         if self._transport is not None and not self._read_over:
@@ -170,6 +174,7 @@ async def open_socket(sock: socket.socket, address: Any) -> SocketStream:
 async def accepted_socket(sock: socket.socket) -> SocketStream:
     """Make a stream of a connected socket."""
     sock.setblocking(False)
+    close_in_children(sock)
     if sock.family in (socket.AF_INET, socket.AF_INET6):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     _, stream = await asyncio.get_running_loop().create_connection(

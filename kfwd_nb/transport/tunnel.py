@@ -110,7 +110,7 @@ class Tunnel:
     @property
     def alive(self) -> bool:
         """The connection stands."""
-        return not self.closed.done()
+        return not (self.closed.done() or self._driver.closing)
 
     def close(self, error: KfwdError | None = None) -> None:
         """End the connection at once; its streams end with `error`."""
@@ -254,8 +254,9 @@ class Tunnel:
         return stream
 
     def _check_alive(self) -> None:
-        if self.closed.done():
-            raise self.closed.result() or LostError("the tunnel is closed.")
+        if not self.alive:
+            error = self.closed.result() if self.closed.done() else None
+            raise error or LostError("the tunnel is closed.")
 
     # -- transport.http2.Role ---------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ class TunnelStream(ByteStream):
 
     Attributes:
         headers: the response's fields (client role), or the request's (server role).
+        accepted: it was answered with 200 (server role).
         over: nothing more passes in either direction.
     """
 
@@ -27,6 +28,7 @@ class TunnelStream(ByteStream):
         "_driver",
         "_early",
         "_error",
+        "_given_up",
         "_id",
         "_live",
         "_local_ended",
@@ -35,12 +37,14 @@ class TunnelStream(ByteStream):
         "_paused",
         "_receiver",
         "_remote_ended",
+        "accepted",
         "headers",
         "over",
     )
 
     def __init__(self, driver: Http2Driver, stream_id: int) -> None:
         self.headers: dict[str, str] = {}
+        self.accepted = False
         self.over = False
         self._driver = driver
         self._id = stream_id
@@ -52,11 +56,13 @@ class TunnelStream(ByteStream):
         self._paused = False
         self._local_ended = False
         self._remote_ended = False
+        self._given_up = False  # by `close`: the receiver is told of the end and of nothing else
         self._error: KfwdError | None = None
         driver.streams[stream_id] = self
 
     def accept(self, headers: dict[str, str] | None = None) -> None:
         """Open the tunnel: answer 200 (server role)."""
+        self.accepted = True
         fields = [(":status", "200"), *(headers or {}).items()]
         self._driver.connection.respond(self._id, fields)
         self._driver.flush()
@@ -69,11 +75,11 @@ class TunnelStream(ByteStream):
 
     def _start(self, receiver: Receiver) -> None:
         self._live = True
-        while self._early:
+        while self._early and not self._given_up:
             data = self._early.popleft()
             chunk = memoryview(bytearray(HEADROOM) + data)
             self._pass_on(receiver, chunk, HEADROOM, len(chunk))
-        if self._remote_ended:
+        if self._remote_ended and not self._given_up:
             receiver.eof_received()
         if self.over:
             receiver.closed(self._error)
@@ -97,6 +103,7 @@ class TunnelStream(ByteStream):
 
     def close(self, error: KfwdError | None = None) -> None:
         if not self.over:
+            self._given_up = True
             self._driver.reset(self._id, reset_code(error))
             asyncio.get_running_loop().call_soon(self.finish, None)
 

@@ -73,6 +73,12 @@ class Family:
         return time.monotonic() - began
 
 
+@pytest.fixture
+def family() -> type[Family]:
+    """The processes below the one of this PID, as they are now."""
+    return Family
+
+
 OWNER = """
 import sys, os, time
 from kfwd_nb.cluster import MiniCluster

@@ -13,9 +13,10 @@ import pytest
 from kfwd_nb.cluster import MiniCluster
 from kfwd_nb.errors import ClusterError
 
-from .conftest import END_LIMIT, Family
-
 pytestmark = pytest.mark.chain
+
+END_LIMIT = 3.0
+"""Seconds after which nothing may be left."""
 
 
 def namespaces() -> set[str]:
@@ -30,63 +31,63 @@ def namespaces() -> set[str]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGABRT])
-def test_the_owner_is_killed(start_owner, runtime: Path, number: int) -> None:
+def test_the_owner_is_killed(family, start_owner, runtime: Path, number: int) -> None:
     owner, folder = start_owner()
-    family = Family(owner.pid)
+    members = family(owner.pid)
     own = namespaces()
     assert folder.is_dir()
-    assert len(family.members) >= 5  # supervisor, relay, two agents, a pod
+    assert len(members.members) >= 5  # supervisor, relay, two agents, a pod
     began = time.monotonic()
     owner.send_signal(number)
     owner.wait()
-    family.wait_for_end()
+    members.wait_for_end()
     while list(runtime.iterdir()):
         assert time.monotonic() - began < END_LIMIT
         time.sleep(0.02)
     assert namespaces() < own or len(own) == 1
 
 
-def test_a_forked_child_of_a_cell_does_not_keep_it(start_owner, runtime: Path) -> None:
-    owner, folder = start_owner("if os.fork() == 0: time.sleep(20); os._exit(0)")
-    family = Family(owner.pid)
-    forked = family.pid("time.sleep(1000)")
-    family.members = {
-        member: line for member, line in family.members.items() if member.pid != forked
+def test_a_forked_child_of_a_cell_does_not_keep_it(family, start_owner, runtime: Path) -> None:
+    owner, _ = start_owner("if os.fork() == 0: time.sleep(20); os._exit(0)")
+    members = family(owner.pid)
+    forked = members.pid("time.sleep(1000)")
+    members.members = {
+        member: line for member, line in members.members.items() if member.pid != forked
     }
     owner.kill()
     owner.wait()
     try:
-        family.wait_for_end()
+        members.wait_for_end()
         assert psutil.pid_exists(forked)
     finally:
         os.kill(forked, signal.SIGKILL)
 
 
-def test_a_forked_child_that_exits_does_not_end_it(start_owner) -> None:
+def test_a_forked_child_that_exits_does_not_end_it(family, start_owner) -> None:
     owner, folder = start_owner(
         "pid = os.fork()\nif pid == 0: sys.exit(0)\nassert os.waitpid(pid, 0)[1] == 0"
     )
-    family = Family(owner.pid)
+    members = family(owner.pid)
     assert Path(folder, "kubeconfig").is_file()
-    assert len(family.alive()) == len(family.members) >= 5
+    assert len(members.alive()) == len(members.members) >= 5
 
 
-def test_an_interrupt_of_the_owners_process_group_harms_nothing(start_owner) -> None:
+def test_an_interrupt_of_the_owners_process_group_harms_nothing(family, start_owner) -> None:
     owner, _ = start_owner("import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)")
-    family = Family(owner.pid)
+    members = family(owner.pid)
     os.killpg(owner.pid, signal.SIGINT)
     with pytest.raises(psutil.TimeoutExpired):
-        psutil.Process(family.pid("kfwd_nb.cluster --owner")).wait(0.5)
-    assert len(family.alive()) == len(family.members)
+        psutil.Process(members.pid("kfwd_nb.cluster --owner")).wait(0.5)
+    assert len(members.alive()) == len(members.members)
 
 
 def test_the_supervisor_is_killed_and_the_next_start_sweeps(
-    start_owner, runtime: Path, one_pod: Path
+    family, start_owner, runtime: Path, one_pod: Path
 ) -> None:
     owner, folder = start_owner()
-    family = Family(owner.pid)
-    os.kill(family.pid("kfwd_nb.cluster --owner"), signal.SIGKILL)
-    family.wait_for_end()
+    members = family(owner.pid)
+    os.kill(members.pid("kfwd_nb.cluster --owner"), signal.SIGKILL)
+    members.wait_for_end()
     assert folder.is_dir()
     said: list[str] = []
     with MiniCluster(one_pod, progress=said.append):
@@ -99,20 +100,20 @@ def test_the_supervisor_is_killed_and_the_next_start_sweeps(
     assert list(runtime.iterdir()) == []
 
 
-def test_the_relay_is_killed(one_pod: Path, runtime: Path) -> None:
+def test_the_relay_is_killed(family, one_pod: Path, runtime: Path) -> None:
     with MiniCluster(one_pod) as cluster:
-        family = Family(os.getpid())
-        os.kill(family.pid("kfwd_nb.relay"), signal.SIGKILL)
+        members = family(os.getpid())
+        os.kill(members.pid("kfwd_nb.relay"), signal.SIGKILL)
         with pytest.raises(ClusterError, match="relay ended"):
             cluster.wait(END_LIMIT)
-        family.wait_for_end()
+        members.wait_for_end()
         assert not cluster.running
     assert list(runtime.iterdir()) == []
 
 
-def test_an_agent_is_killed_and_starts_again(one_pod: Path, runtime: Path) -> None:
+def test_an_agent_is_killed_and_starts_again(family, one_pod: Path, runtime: Path) -> None:
     with MiniCluster(one_pod, nodes=1) as cluster:
-        before = Family(os.getpid())
+        before = family(os.getpid())
         agent = before.pid("kfwd_nb.agent")
         pods = [member for member, line in before.members.items() if "web.py" in line]
         assert pods
@@ -121,7 +122,7 @@ def test_an_agent_is_killed_and_starts_again(one_pod: Path, runtime: Path) -> No
         while any(pod.alive() for pod in pods):
             assert time.monotonic() < deadline
             time.sleep(0.05)
-        while not any("web.py" in line for line in Family(os.getpid()).members.values()):
+        while not any("web.py" in line for line in family(os.getpid()).members.values()):
             assert time.monotonic() < deadline, list(cluster.notes)
             time.sleep(0.05)
         assert any("agent of node-1 ended (signal 9)" in note for note in cluster.notes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import sys
 from pathlib import Path
 
@@ -26,7 +27,7 @@ def containers(objects: list[AnyObject]) -> list[object]:
 
 
 def test_the_default_cluster() -> None:
-    objects = workload.read(None, "netns")
+    objects = workload.read(None)
     assert {each.metadata.namespace for each in objects if isinstance(each, Pod)} == {
         "default",
         "staging",
@@ -41,7 +42,7 @@ def test_the_default_cluster() -> None:
 
 
 def test_every_container_knows_python_and_the_programs() -> None:
-    for container in containers(workload.read(None, "netns")):
+    for container in containers(workload.read(None)):
         variables = {each.name: each.value for each in container.env}
         assert variables["KFWD_PYTHON"] == sys.executable
         assert Path(variables["KFWD_WORKLOADS"], "web.py").is_file()
@@ -55,42 +56,47 @@ def test_a_file_of_the_user_may_use_them_too_and_set_its_own(tmp_path: Path) -> 
           {name: main, command: [$(KFWD_PYTHON)], env: [{name: KFWD_PYTHON, value: mine}]}]}}
         """
     )
-    ((container),) = containers(workload.read(file, "netns"))
+    ((container),) = containers(workload.read(file))
     names = [(each.name, each.value) for each in container.env]
     assert names[-1] == ("KFWD_PYTHON", "mine")  # the last one of a name counts
 
 
 def test_postgresql_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workload, "has_postgres", lambda: True)
-    monkeypatch.setattr(workload, "database_user", lambda isolation: 4711)
-    db = by_name(workload.read(None, "netns"), Pod, "db")
+    monkeypatch.setattr(workload, "database_user", lambda: 4711)
+    db = by_name(workload.read(None), Pod, "db")
     assert "initdb" in db.spec.containers[0].args[0]
     assert db.spec.security_context.run_as_user == 4711
 
 
 def test_a_line_server_where_it_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workload, "has_postgres", lambda: False)
-    db = by_name(workload.read(None, "netns"), Pod, "db")
+    db = by_name(workload.read(None), Pod, "db")
     assert "lines.py" in db.spec.containers[0].command[-1]
     assert [port.container_port for port in db.spec.containers[0].ports] == [5432]
     assert db.spec.security_context is None
 
 
-@pytest.mark.parametrize(
-    ("isolation", "user"), [("netns", None), ("userns", 1000), ("loopback", None)]
-)
-def test_an_ordinary_users_database(
-    monkeypatch: pytest.MonkeyPatch, isolation: str, user: int | None
-) -> None:
-    monkeypatch.setattr(os, "getuid", lambda: 1000)
-    assert workload.database_user(isolation) == user
+def test_an_ordinary_users_database_is_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    nobody = pwd.getpwnam("nobody").pw_uid
+    monkeypatch.setattr(os, "getuid", lambda: nobody)
+    assert workload.database_user() == nobody
 
 
 def test_roots_database_is_not_roots(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "getuid", lambda: 0)
-    assert workload.database_user("netns") not in (0, None)
+    assert workload.database_user() not in (0, None)
+
+
+def test_a_line_server_for_a_user_that_the_machine_does_not_know(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(workload, "has_postgres", lambda: True)
+    monkeypatch.setattr(os, "getuid", lambda: 1_234_567)
+    db = by_name(workload.read(None), Pod, "db")
+    assert "lines.py" in db.spec.containers[0].command[-1]
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nothing\.yaml"):
-        workload.read(tmp_path / "nothing.yaml", "netns")
+        workload.read(tmp_path / "nothing.yaml")

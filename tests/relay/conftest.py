@@ -166,6 +166,7 @@ class FakeAgent:
         self.started: list[str] = []
         self.stopped: list[str] = []
         self.refuse: Response | None = None
+        self.failures: list[Response] = []
         self.make_ready = True
         self.server: Server | None = None
         self._lines: list[asyncio.Queue[bytes]] = []
@@ -224,6 +225,8 @@ class FakeAgent:
             assert (pod.metadata.namespace, pod.metadata.name) == (namespace, name)
             self.started.append(f"{namespace}/{name}")
             self.report(running(pod, ready=self.make_ready))
+        elif self.failures:
+            return self.failures.pop()
         else:
             self.stopped.append(f"{namespace}/{name}")
             self.pods.pop((namespace, name), None)

@@ -174,6 +174,19 @@ async def test_a_watch_tells_what_is_there_and_what_changes(bench: Any) -> None:
     assert {name for _, name in seen} == {"one"}
 
 
+async def test_a_streaming_list_ends_with_its_bookmark(bench: Any) -> None:
+    tunnel = await bench.tunnel()
+    await ask(tunnel, "POST", PODS, pod("one"))
+    query = "watch=1&sendInitialEvents=true&allowWatchBookmarks=true&timeoutSeconds=1"
+    async with asyncio.timeout(10):
+        events = [json.loads(line) async for line in tunnel.lines(f"{PODS}?{query}")]
+    types = [event["type"] for event in events]
+    assert types[:2] == ["ADDED", "BOOKMARK"]
+    meta = events[1]["object"]["metadata"]
+    assert meta["annotations"] == {"k8s.io/initial-events-end": "true"}
+    assert int(meta["resourceVersion"]) >= int(events[0]["object"]["metadata"]["resourceVersion"])
+
+
 async def test_a_watch_after_a_version_gives_only_what_is_newer(bench: Any) -> None:
     tunnel = await bench.tunnel()
     await ask(tunnel, "POST", PODS, pod("old"))

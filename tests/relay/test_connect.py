@@ -11,6 +11,7 @@ import pytest
 from kfwd_nb.errors import (
     ForbiddenError,
     KfwdError,
+    LimitError,
     LostError,
     NotFoundError,
     RefusedError,
@@ -31,6 +32,9 @@ from kfwd_nb.kube.objects import (
     ServicePort,
     ServiceSpec,
 )
+from kfwd_nb.relay import podsync
+from kfwd_nb.relay.deletion import delete
+from kfwd_nb.transport.http import status_response
 from kfwd_nb.transport.stream import HEADROOM, ByteStream
 
 pytestmark = pytest.mark.chain
@@ -238,10 +242,20 @@ async def test_a_deleted_pod_ends_at_its_agent_first(bench: Any, until: Any) -> 
     assert agent.stopped == ["default/web"]
 
 
-async def test_a_pod_that_the_agent_refuses_fails_with_its_words(bench: Any, until: Any) -> None:
-    from kfwd_nb.errors import LimitError
-    from kfwd_nb.transport.http import status_response
+async def test_an_order_that_is_not_carried_out_is_given_again(
+    bench: Any, until: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(podsync, "RETRY", 0.01)
+    agent = await bench.agent()
+    pod = await bench.pod("web")
+    agent.failures.append(status_response(UnavailableError("its processes do not end.")))
+    delete(bench.relay.store, pod)
+    await until(lambda: bench.relay.store.get(Pod, "default", "web") is None)
+    assert agent.stopped == ["default/web"]
+    assert "pod default/web does not end: its processes do not end." in caplog.text
 
+
+async def test_a_pod_that_the_agent_refuses_fails_with_its_words(bench: Any, until: Any) -> None:
     agent = await bench.agent()
     agent.refuse = status_response(LimitError("110 pods run here; that is the limit."))
     bench.relay.store.create(

@@ -246,6 +246,18 @@ def test_pods_go_to_the_ready_node_with_the_fewest() -> None:
     assert assign(pods, [node("n0", is_ready=False)]) == []
 
 
+def test_a_node_that_is_being_dialled_is_waited_for() -> None:
+    dialled = node("n2", is_ready=False)
+    (ready_condition,) = dialled.status.conditions
+    ready_condition.reason = "Connecting"
+    pods = [bound("a"), bound("b")]
+    assert assign(pods, [node("n1"), dialled]) == []
+    ready_condition.reason = "AgentLost"
+    assert [to for _, to in assign(pods, [node("n1"), dialled])] == ["n1", "n1"]
+    ready_condition.status = "True"
+    assert [to for _, to in assign(pods, [node("n1"), dialled])] == ["n1", "n2"]
+
+
 def test_a_pod_that_must_wait_says_why_and_then_goes() -> None:
     store = Store()
     store.create(bound("web"))

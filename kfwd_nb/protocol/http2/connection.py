@@ -54,12 +54,14 @@ CLIENT_PREFACE_LENGTH = 24
 class _Stream:
     """The two windows of a stream, and whether its DATA takes the short road."""
 
-    __slots__ = ("local_ended", "receive", "remote_ended", "send", "tunnel")
+    __slots__ = ("connects", "local_ended", "receive", "remote_ended", "send", "tunnel", "unread")
 
-    def __init__(self, send: int, *, tunnel: bool) -> None:
+    def __init__(self, send: int, *, connects: bool, tunnel: bool) -> None:
         self.send = SendWindow(send)
         self.receive = ReceiveWindow(STREAM_WINDOW, STREAM_WINDOW // 2)
+        self.connects = connects
         self.tunnel = tunnel
+        self.unread = 0  # credit of body pieces that nobody has acknowledged yet
         self.local_ended = False
         self.remote_ended = False
 
@@ -76,7 +78,7 @@ class Http2Connection:
 
     def __init__(self, *, client: bool) -> None:
         self._client = client
-        self._h2 = H2Connection(H2Configuration(client_side=client, header_encoding="utf-8"))
+        self._h2 = H2Connection(H2Configuration(client_side=client))
         settings = {
             SettingCodes.INITIAL_WINDOW_SIZE: STREAM_WINDOW,
             SettingCodes.MAX_FRAME_SIZE: MAX_FRAME_SIZE,
@@ -86,6 +88,8 @@ class Http2Connection:
         if client:
             settings[SettingCodes.ENABLE_PUSH] = 0
         self._h2.local_settings = Settings(client=client, initial_values=settings)
+        self._h2.max_inbound_frame_size = MAX_FRAME_SIZE
+        self._h2.decoder.max_header_list_size = MAX_HEADER_LIST
         self._h2.initiate_connection()
         self._h2.increment_flow_control_window(CONNECTION_WINDOW - DEFAULT_WINDOW)
         self._out = bytearray()  # our own WINDOW_UPDATE frames
@@ -108,8 +112,11 @@ class Http2Connection:
         self._preface_left = 0 if client else CLIENT_PREFACE_LENGTH
         self._data_stream = 0  # the DATA frame on the short road that we are in
         self._data_left = 0
+        self._data_padded = False  # its first octet, still to come, says how many of the last are
+        self._padding = 0
         self._data_ends = False
         self._in_header_block = False
+        self._over = False  # GOAWAY was sent or received
 
     # -- bytes in ---------------------------------------------------------------------------------
 
@@ -117,15 +124,16 @@ class Http2Connection:
         """Take `buffer[start:end]` as it came from the peer.
 
         Any chunking of the same bytes gives the same events, but that DATA comes in other pieces.
+        What comes after a GOAWAY is ignored.
 
         Raises:
             RemoteProtocolError: the connection is beyond repair; `data_to_send` holds a GOAWAY.
         """
         events: list[Event] = []
         position = start
-        while position < end:
+        while position < end and not self._over:
             if self._data_left:
-                position = self._pass_data(position, end, events)
+                position = self._pass_data(buffer, position, end, events)
             elif self._preface_left:
                 count = min(self._preface_left, end - position)
                 self._preface_left -= count
@@ -135,16 +143,30 @@ class Http2Connection:
                 position = self._gather(buffer, position, end, events)
         return events
 
-    def _pass_data(self, position: int, end: int, events: list[Event]) -> int:
-        """Hand on what has come of the DATA frame we are in."""
+    def _pass_data(self, buffer: memoryview, position: int, end: int, events: list[Event]) -> int:
+        """Hand on what has come of the DATA frame we are in, without its padding."""
         stream_id = self._data_stream
+        if self._data_padded:
+            self._read_pad_length(buffer[position])
+            position += 1
         stop = min(position + self._data_left, end)
+        payload = min(stop, position + self._data_left - self._padding)
         self._data_left -= stop - position
         if stream_id in self._streams:
-            events.append(DataReceived(stream_id, position, stop))
+            if payload > position:
+                events.append(DataReceived(stream_id, position, payload))
             if self._data_ends and not self._data_left:
                 self._feed(frames.end_of_stream(stream_id), events)
         return stop
+
+    def _read_pad_length(self, length: int) -> None:
+        """Padding counts in the windows (RFC 9113 §6.1); nobody reads it, so grant it again."""
+        self._data_padded = False
+        if length >= self._data_left:
+            raise self._fail("a frame is all padding.", ErrorCodes.PROTOCOL_ERROR)
+        self._data_left -= 1
+        self._padding = length
+        self.delivered(self._data_stream, 1 + length)
 
     def _gather(self, buffer: memoryview, position: int, end: int, events: list[Event]) -> int:
         """Gather a frame header, and the rest of the frame unless it is CONNECT payload."""
@@ -178,11 +200,9 @@ class Http2Connection:
         return position + taken
 
     def _on_short_road(self, header: tuple[int, int, int, int]) -> bool:
-        length, kind, flags, stream_id = header
+        length, kind, _, stream_id = header
         if kind != frames.DATA or self._in_header_block or length == 0:
             return False
-        if flags & frames.PADDED:
-            return False  # rare, and short by nature: `_whole_frame` takes it apart
         stream = self._streams.get(stream_id)
         return stream is not None and stream.tunnel and not stream.remote_ended
 
@@ -192,6 +212,8 @@ class Http2Connection:
             raise self._fail("a frame is too long.", ErrorCodes.FRAME_SIZE_ERROR)
         self._data_stream = stream_id
         self._data_left = length
+        self._data_padded = bool(flags & frames.PADDED)
+        self._padding = 0
         self._data_ends = bool(flags & frames.END_STREAM)
         self._count_received(stream_id, length, events)
 
@@ -247,6 +269,7 @@ class Http2Connection:
             happened = self._h2.receive_data(data)
         except H2ProtocolError as error:
             code = getattr(error, "error_code", ErrorCodes.PROTOCOL_ERROR)
+            self._end()
             raise RemoteProtocolError(
                 f"the peer breaks HTTP/2: {str(error) or type(error).__name__}", code=int(code)
             ) from None
@@ -256,16 +279,20 @@ class Http2Connection:
                 translate(event, events)
 
     def _request(self, event: h2.events.RequestReceived, events: list[Event]) -> None:
-        headers: Headers = [(str(name), str(value)) for name, value in event.headers or ()]
-        tunnel = (":method", "CONNECT") in headers
-        self._streams[event.stream_id] = _Stream(self._peer_window, tunnel=tunnel)
+        if self._client:
+            raise self._fail("a server sends a request.", ErrorCodes.PROTOCOL_ERROR)
+        headers = _decoded(event.headers)
+        connects = (":method", "CONNECT") in headers
+        stream = _Stream(self._peer_window, connects=connects, tunnel=connects)
+        self._streams[event.stream_id] = stream
         events.append(RequestReceived(event.stream_id, headers))
 
     def _response(self, event: h2.events.ResponseReceived, events: list[Event]) -> None:
-        headers: Headers = [(str(name), str(value)) for name, value in event.headers or ()]
+        headers = _decoded(event.headers)
         stream = self._streams.get(event.stream_id)
-        if stream is not None and not _successful(headers):
-            stream.tunnel = False  # a refusal may carry a body, which is no payload
+        if stream is not None:
+            # A refusal may carry a body, which is no payload.
+            stream.tunnel = stream.connects and _successful(headers)
         events.append(ResponseReceived(event.stream_id, headers))
 
     def _body(self, event: h2.events.DataReceived, events: list[Event]) -> None:
@@ -274,8 +301,9 @@ class Http2Connection:
         stream = self._streams.get(event.stream_id)
         if data or credit:
             if stream is None:
-                self.acknowledge(event.stream_id, credit)
+                self._h2.acknowledge_received_data(credit, event.stream_id)
             else:
+                stream.unread += credit
                 events.append(BodyReceived(event.stream_id, data, credit))
 
     def _ended(self, event: h2.events.StreamEnded, events: list[Event]) -> None:
@@ -287,7 +315,7 @@ class Http2Connection:
         self._forget_if_over(event.stream_id, stream)
 
     def _was_reset(self, event: h2.events.StreamReset, events: list[Event]) -> None:
-        if self._streams.pop(event.stream_id, None) is not None:
+        if self._forget(event.stream_id):
             events.append(StreamReset(event.stream_id, int(event.error_code or 0)))
 
     def _settings(self, event: h2.events.RemoteSettingsChanged, events: list[Event]) -> None:
@@ -307,13 +335,14 @@ class Http2Connection:
         events.append(PingAcknowledged(event.ping_data or b""))
 
     def _goaway(self, event: h2.events.ConnectionTerminated, events: list[Event]) -> None:
+        self._end()
         reason = (event.additional_data or b"").decode("utf-8", "replace")
         events.append(
             ConnectionTerminated(int(event.error_code or 0), event.last_stream_id or 0, reason)
         )
 
     def _fail(self, what: str, code: ErrorCodes) -> RemoteProtocolError:
-        self._h2.close_connection(code)
+        self.close(code)
         return RemoteProtocolError(f"the peer breaks HTTP/2: {what}", code=int(code))
 
     # -- bytes out --------------------------------------------------------------------------------
@@ -341,7 +370,8 @@ class Http2Connection:
             self._h2.send_headers(stream_id, headers, end_stream=end)
         except H2ProtocolError as error:
             raise LocalProtocolError(f"no further stream on this connection: {error}") from None
-        stream = _Stream(self._peer_window, tunnel=(":method", "CONNECT") in headers)
+        connects = (":method", "CONNECT") in headers
+        stream = _Stream(self._peer_window, connects=connects, tunnel=False)
         stream.local_ended = end
         self._streams[stream_id] = stream
         return stream_id
@@ -398,8 +428,9 @@ class Http2Connection:
 
     def reset(self, stream_id: int, code: int) -> None:
         """End both directions at once (RST_STREAM)."""
-        if self._streams.pop(stream_id, None) is not None:
+        if stream_id in self._streams:
             self._h2.reset_stream(stream_id, code)
+            self._forget(stream_id)
 
     def delivered(self, stream_id: int, count: int) -> None:
         """`count` octets of CONNECT payload have reached their reader: grant them again."""
@@ -408,16 +439,23 @@ class Http2Connection:
             self._announce(stream_id, stream.receive.release(count))
 
     def acknowledge(self, stream_id: int, credit: int) -> None:
-        """The body piece that carried `credit` octets is used: grant them again."""
-        if credit:
+        """The body piece that carried `credit` octets is used: grant them again.
+
+        What is not acknowledged when its stream ends is granted to the connection then.
+        """
+        stream = self._streams.get(stream_id)
+        if stream is not None and credit:
+            stream.unread -= credit
             self._h2.acknowledge_received_data(credit, stream_id)
 
     def ping(self, payload: bytes) -> None:
         """Ask for a sign of life; `payload` is eight octets."""
-        self._h2.ping(payload)
+        if not self._over:
+            self._h2.ping(payload)
 
     def close(self, code: int = 0, reason: str = "") -> None:
-        """Say that the connection ends (GOAWAY)."""
+        """Say that the connection ends (GOAWAY): its streams do, too, and calls do nothing."""
+        self._end()
         self._h2.close_connection(code, additional_data=reason.encode() or None)
 
     @property
@@ -431,7 +469,26 @@ class Http2Connection:
 
     def _forget_if_over(self, stream_id: int, stream: _Stream) -> None:
         if stream.local_ended and stream.remote_ended:
-            self._streams.pop(stream_id, None)
+            self._forget(stream_id)
+
+    def _forget(self, stream_id: int) -> bool:
+        """Drop a stream, and grant to the connection what of its bodies will not be read."""
+        stream = self._streams.pop(stream_id, None)
+        if stream is not None and stream.unread:
+            self._h2.acknowledge_received_data(stream.unread, stream_id)
+        return stream is not None
+
+    def _end(self) -> None:
+        self._over = True
+        self._streams.clear()
+
+
+def _decoded(headers: Iterable[tuple[bytes, bytes]] | None) -> Headers:
+    """Field lines as text; what is no UTF-8 comes through as it may (RFC 9110 §5.5)."""
+    return [
+        (bytes(name).decode("utf-8", "replace"), bytes(value).decode("utf-8", "replace"))
+        for name, value in headers or ()
+    ]
 
 
 def _successful(headers: Headers) -> bool:

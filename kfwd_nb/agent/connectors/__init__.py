@@ -1,0 +1,46 @@
+"""The last step of a forwarded connection: from the node agent to a port inside the pod.
+
+| connector | how | reaches |
+|---|---|---|
+| `netns` | a socket made inside the pod's network namespace | 127.0.0.1 and ::1 in the pod |
+| `socat` | the classic: `nsenter -t PID -n socat - TCP4:localhost:PORT` over pipes | 127.0.0.1 |
+| `loopback` | a socket to the high port that stands for the pod's | declared ports only |
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from kfwd_nb.agent.runtime import Sandbox
+from kfwd_nb.errors import RefusedError
+from kfwd_nb.transport.stream import ByteStream
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A pod to connect to: its name, NAMESPACE/NAME, and its sandbox."""
+
+    name: str
+    sandbox: Sandbox
+
+
+class Connector(ABC):
+    """Opens ports of pods."""
+
+    @abstractmethod
+    async def open(self, pod: Place, port: int) -> ByteStream:
+        """Connect to `port` inside the pod.
+
+        Raises:
+            RefusedError: nobody listens there.
+            UnavailableError: this connector cannot do it here; the text says why.
+        """
+
+    def close(self) -> None:  # noqa: B027 - most hold nothing
+        """Give back what the connector holds."""
+
+
+def refused(pod: Place, port: int, tried: str) -> RefusedError:
+    """The refusal when nobody listens; `tried` is each address and what the system answered."""
+    return RefusedError(f"nobody listens on port {port} of pod {pod.name} ({tried}).", where="pod")

@@ -1,0 +1,40 @@
+"""Connector `netns`: a socket of the pod's own network namespace, connected on our event loop."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+from kfwd_nb.agent.connectors import Connector, Place, refused
+from kfwd_nb.agent.netns import NamespaceThread
+from kfwd_nb.errors import UnavailableError
+from kfwd_nb.transport.sockets import open_socket
+from kfwd_nb.transport.stream import ByteStream
+
+ADDRESSES = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
+"""Tried in this order: a server may listen on one of them only."""
+
+
+class NetnsConnector(Connector):
+    """See the module."""
+
+    def __init__(self, namespaces: NamespaceThread) -> None:
+        self._namespaces = namespaces
+
+    async def open(self, pod: Place, port: int) -> ByteStream:
+        """See `Connector.open`."""
+        netns = pod.sandbox.netns
+        if netns is None:
+            raise UnavailableError(
+                f"pod {pod.name} has no network namespace (any more) to open a socket in.",
+                where="node agent",
+            )
+        tried = []
+        for family, address in ADDRESSES:
+            try:
+                sock = await self._namespaces.socket(netns, family)
+                return await open_socket(sock, (address, port))
+            except OSError as error:
+                why = os.strerror(error.errno) if error.errno else str(error)
+                tried.append(f"{address}: {why}")
+        raise refused(pod, port, "; ".join(tried))

@@ -1,0 +1,89 @@
+"""Entering a pod's network namespace, from a thread that does nothing else.
+
+A socket keeps the namespace that it was made in, so the event loop connects it like any other and
+never leaves its own. Every job begins by entering the namespace that it is for: a failure to come
+back cannot put the next one into a wrong place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+CLONE_NEWNET = 0x40000000
+
+T = TypeVar("T")
+
+
+class NamespaceThread:
+    """The thread. Close it when no namespace will be entered any more."""
+
+    def __init__(self) -> None:
+        self._home = os.open("/proc/self/ns/net", os.O_RDONLY)
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="netns")
+        # 0.2 s, needed when the first pod's namespaces are there: load it while they are made.
+        self._executor.submit(__import__, "pyroute2")
+
+    async def socket(self, netns: int, family: socket.AddressFamily) -> socket.socket:
+        """A TCP socket in the network namespace of descriptor `netns`.
+
+        Raises:
+            OSError: the namespace cannot be entered.
+        """
+        return await self._inside(netns, lambda: socket.socket(family, socket.SOCK_STREAM))
+
+    async def loopback_up(self, netns: int) -> None:
+        """Set `lo` up, with 127.0.0.1 and ::1, as the kernel gives them.
+
+        Raises:
+            OSError: netlink refuses.
+        """
+        await self._inside(netns, _loopback_up)
+
+    def close(self) -> None:
+        """End the thread."""
+        self._executor.shutdown()
+        os.close(self._home)
+
+    async def _inside(self, netns: int, job: Callable[[], T]) -> T:
+        # A descriptor of our own: the pod may end meanwhile, and its number lead to another pod.
+        own = os.dup(netns)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._executor, self._enter, own, job)
+
+    def _enter(self, netns: int, job: Callable[[], T]) -> T:
+        try:
+            _setns(netns)
+            return job()
+        finally:
+            os.close(netns)
+            _setns(self._home)
+
+
+def _loopback_up() -> None:
+    from pyroute2 import IPRoute
+    from pyroute2.netlink.exceptions import NetlinkError
+
+    try:
+        with IPRoute() as route:
+            (index,) = route.link_lookup(ifname="lo")
+            route.link("set", index=index, state="up")
+    except NetlinkError as error:
+        raise OSError(error.code, f"netlink: {error}") from None
+
+
+def _setns(descriptor: int) -> None:
+    """Move the calling thread; `os.setns` came with Python 3.12."""
+    if hasattr(os, "setns"):
+        os.setns(descriptor, CLONE_NEWNET)
+        return
+    import ctypes
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.setns(descriptor, CLONE_NEWNET) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"setns: {os.strerror(number)}")

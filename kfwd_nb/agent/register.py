@@ -1,0 +1,87 @@
+"""Registration: the node agent tells the relay where it listens, again when that was away."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+
+import msgspec
+
+from kfwd_nb.agent.config import AgentConfig
+from kfwd_nb.errors import KfwdError
+from kfwd_nb.kube.objects import (
+    CLUSTER_ANNOTATION,
+    ISOLATION_ANNOTATION,
+    DaemonEndpoint,
+    DaemonEndpoints,
+    Node,
+    NodeAddress,
+    NodeStatus,
+    ObjectMeta,
+)
+from kfwd_nb.transport.http import error_of_response
+from kfwd_nb.transport.tls import client_context
+from kfwd_nb.transport.tunnel import Tunnel
+
+RETRY_FIRST = 0.05
+"""Seconds before the second attempt; doubled for each further one."""
+
+RETRY_MAX = 5.0
+"""Seconds between attempts at most."""
+
+HOST = "127.0.0.1"
+"""Where the node agent of an embedded cluster listens."""
+
+
+def node_object(config: AgentConfig, port: int) -> Node:
+    """What the node says of itself."""
+    return Node(
+        metadata=ObjectMeta(
+            name=config.node,
+            annotations={
+                ISOLATION_ANNOTATION: config.isolation,
+                CLUSTER_ANNOTATION: config.cluster,
+            },
+        ),
+        status=NodeStatus(
+            addresses=[NodeAddress(type="InternalIP", address=HOST)],
+            daemon_endpoints=DaemonEndpoints(kubelet_endpoint=DaemonEndpoint(port=port)),
+        ),
+    )
+
+
+async def keep_registered(config: AgentConfig, port: int) -> None:
+    """Register, and again whenever the connection to the relay is lost; runs until cancelled."""
+    delay = RETRY_FIRST
+    told = ""
+    while True:
+        began = time.monotonic()
+        try:
+            await _register(config, port)
+        except KfwdError as error:
+            if error.what != told:
+                told = error.what
+                print(f"{config.node}: not registered: {told}", file=sys.stderr, flush=True)
+        if time.monotonic() - began > RETRY_MAX:
+            delay = RETRY_FIRST
+        await asyncio.sleep(delay)
+        delay = min(2 * delay, RETRY_MAX)
+
+
+async def _register(config: AgentConfig, port: int) -> None:
+    """Register once; returns when the connection that it was done on is over.
+
+    Raises:
+        KfwdError: the relay is not there, or refuses.
+    """
+    context = client_context(config.ca, cert=config.cert, key=config.key)
+    tunnel = await Tunnel.open(config.relay.host, config.relay.port, context)
+    try:
+        body = msgspec.json.encode(node_object(config, port))
+        reply = await tunnel.request("PUT", f"/api/v1/nodes/{config.node}", body=body)
+        if reply.status >= 400:
+            raise error_of_response(reply.status, reply.body)
+        await tunnel.closed
+    finally:
+        tunnel.close()

@@ -1,0 +1,121 @@
+"""What a node agent answers the relay, on the tunnel that the relay keeps to it.
+
+| request | answer |
+|---|---|
+| `PUT /pods/NAMESPACE/NAME`, a Pod | run it |
+| `DELETE /pods/NAMESPACE/NAME` | answered when its processes are gone |
+| `GET /pods` | all pods |
+| `GET /pods?watch=1` | all pods, one a line, then each that changes |
+| `CONNECT NAME.NAMESPACE.pod:PORT` | accepted when the port inside the pod is connected |
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
+
+import msgspec
+
+from kfwd_nb.agent.connectors import Connector
+from kfwd_nb.agent.pods import Pods
+from kfwd_nb.errors import ForbiddenError, Hop, NotFoundError, UnauthorizedError, UsageError
+from kfwd_nb.kube.objects import Pod
+from kfwd_nb.protocol.connect import NODE_HEADER, POD_HEADER, parse_authority
+from kfwd_nb.transport.http import Identity, Request, Response
+from kfwd_nb.transport.pump import Pump
+
+if TYPE_CHECKING:
+    from kfwd_nb.transport.tunnel_stream import TunnelStream
+
+RELAY_GROUP = "kfwd:relay"
+"""Organisation in the relay's client certificate. Another node's certificate is of the same CA, and
+may not tell this node what to do."""
+
+
+class AgentHandler:
+    """The `transport.http.Handler` of a node agent."""
+
+    hop: Hop = "node agent"
+
+    def __init__(self, node: str, pods: Pods, connector: Connector) -> None:
+        self._node = node
+        self._pods = pods
+        self._connector = connector
+
+    async def request(self, request: Request) -> Response:
+        """Answer one request.
+
+        Raises:
+            UnauthorizedError, ForbiddenError: it does not come from the relay.
+            NotFoundError: no such pod, or no such path.
+            UsageError: the body is no Pod, or another one than the path names.
+            LimitError: the node has as many pods as it may.
+        """
+        _check_relay(request.identity)
+        url = urlsplit(request.path)
+        match request.method, url.path.strip("/").split("/"):
+            case "GET", ["pods"] if parse_qs(url.query).get("watch"):
+                return Response(200, self._watch())
+            case "GET", ["pods"]:
+                return _json({"kind": "PodList", "apiVersion": "v1", "items": self._pods.list()})
+            case "PUT", ["pods", namespace, name]:
+                return _json(await self._pods.put(read_pod(request.body, namespace, name)))
+            case "DELETE", ["pods", namespace, name]:
+                return _json(await self._pods.delete(namespace, name))
+        raise NotFoundError(f"the node agent has no {request.method} {url.path}.")
+
+    async def connect(self, request: Request, stream: TunnelStream) -> None:
+        """Couple `stream` with a port inside a pod.
+
+        Raises:
+            UnauthorizedError, ForbiddenError: it does not come from the relay.
+            RemoteProtocolError: the authority has another form.
+            NotFoundError: no such pod on this node.
+            UnavailableError: the pod does not run, or the connector cannot do it.
+            RefusedError: nobody listens there.
+        """
+        _check_relay(request.identity)
+        wanted = parse_authority(request.authority)
+        if wanted.kind != "pod":
+            raise NotFoundError(f"a node agent knows pods only, not {wanted}.")
+        worker = self._pods.find(wanted.namespace, wanted.name)
+        opened = await self._connector.open(worker.place, wanted.port)
+        try:
+            stream.accept({POD_HEADER: worker.name, NODE_HEADER: self._node})
+        except BaseException:
+            opened.close()
+            raise
+        Pump(stream, opened)
+
+    async def _watch(self) -> AsyncGenerator[bytes, None]:
+        async with contextlib.aclosing(self._pods.watch()) as changes:
+            async for pod in changes:
+                yield msgspec.json.encode(pod) + b"\n"
+
+
+def read_pod(body: bytes, namespace: str, name: str) -> Pod:
+    """The Pod in a request's body.
+
+    Raises:
+        UsageError: it is none, it has no uid, or it is not the one that the path names.
+    """
+    try:
+        pod = msgspec.json.decode(body, type=Pod)
+    except msgspec.DecodeError as error:
+        raise UsageError(f"the body is no Pod: {error}.") from None
+    if (pod.metadata.namespace, pod.metadata.name) != (namespace, name) or not pod.metadata.uid:
+        raise UsageError(f"the body is not pod {namespace}/{name} with a uid.")
+    return pod
+
+
+def _check_relay(identity: Identity | None) -> None:
+    if identity is None:
+        raise UnauthorizedError("a node agent wants the relay's client certificate.")
+    if RELAY_GROUP not in identity.groups:
+        raise ForbiddenError(f'"{identity.name}" is not the relay.')
+
+
+def _json(value: object) -> Response:
+    return Response(200, msgspec.json.encode(value))

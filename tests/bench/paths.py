@@ -1,0 +1,95 @@
+"""The paths that are compared: ours, and three socat in a row with TLS on both inner hops."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+def wait_listening(port: int) -> None:
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+        else:
+            return
+
+
+@contextlib.contextmanager
+def running(*command: str, **options: object) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(command, text=True, **options)  # type: ignore[call-overload]
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@contextlib.contextmanager
+def raw() -> Iterator[int]:
+    """The server itself."""
+    port = free_port()
+    with running(
+        sys.executable, str(HERE / "load_server.py"), str(port), stdout=subprocess.DEVNULL
+    ):
+        wait_listening(port)
+        yield port
+
+
+@contextlib.contextmanager
+def socat_chain(target: int, folder: Path) -> Iterator[int]:
+    """socat | TLS | socat | TLS | socat, each hop a process, as the chain has it."""
+    key, crt = folder / "key", folder / "crt"
+    make = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2"
+    words = [*make.split(), "-subj", "/CN=localhost", "-keyout", str(key), "-out", str(crt)]
+    subprocess.run(words, check=True, capture_output=True)
+    tls = f"reuseaddr,fork,bind=127.0.0.1,backlog=1000,cert={crt},key={key},verify=0"
+    agent, relay, client = free_port(), free_port(), free_port()
+    quiet = {"stderr": subprocess.DEVNULL}
+    with (
+        running("socat", f"OPENSSL-LISTEN:{agent},{tls}", f"TCP:127.0.0.1:{target}", **quiet),
+        running(
+            "socat", f"OPENSSL-LISTEN:{relay},{tls}", f"OPENSSL:127.0.0.1:{agent},verify=0", **quiet
+        ),
+        running(
+            "socat",
+            f"TCP-LISTEN:{client},reuseaddr,fork,bind=127.0.0.1,backlog=1000",
+            f"OPENSSL:127.0.0.1:{relay},verify=0",
+            **quiet,
+        ),
+    ):
+        for port in (agent, relay, client):
+            wait_listening(port)
+        yield client
+
+
+@contextlib.contextmanager
+def ours(kubeconfig: Path) -> Iterator[tuple[int, subprocess.Popen[str]]]:
+    """`kfwd port-forward load :9000`: (local port, the process)."""
+    environment = os.environ | {"KUBECONFIG": str(kubeconfig)}
+    command = [sys.executable, "-m", "kfwd_nb.cli", "port-forward", "load", ":9000"]
+    with running(*command, stdout=subprocess.PIPE, env=environment) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        found = re.search(r"127\.0\.0\.1:(\d+)", line)
+        assert found is not None, line
+        yield int(found[1]), process

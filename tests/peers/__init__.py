@@ -1,0 +1,1 @@
+"""Programs that tests talk through: plain sockets, and clients that nobody here wrote."""
