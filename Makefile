@@ -14,8 +14,8 @@ BIN := $(VENV)/bin
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory --no-builtin-rules
 
-# A machine without a home, such as a bare container: programs want one all the same.
-ifeq ($(strip $(HOME)),)
+# A user without a home, as in a bare container: programs want one all the same.
+ifeq ($(and $(strip $(HOME)),$(wildcard $(HOME)/.)),)
 export HOME := $(CURDIR)/$(VENV)/home
 endif
 export PIP_DISABLE_PIP_VERSION_CHECK := 1

@@ -1,12 +1,20 @@
-"""What several floors' tests share: one embedded cluster for the whole session."""
+"""What several floors' tests share: an embedded cluster, and users of this machine."""
 
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+import sysconfig
+import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+import kfwd_nb
 from kfwd_nb.cluster import MiniCluster
 
 
@@ -20,3 +28,86 @@ def cluster() -> Iterator[MiniCluster]:
         if os.geteuid() == 0:
             assert running.isolation == "netns", "as root, simulated isolation is a failure"
         yield running
+
+
+@dataclass(frozen=True)
+class OrdinaryUser:
+    """A user of this machine who is not root, with a Python and a home of their own.
+
+    Attributes:
+        python: an interpreter with kfwd_nb that this user can run.
+        home: an empty folder of theirs; TMPDIR too.
+        prefix: words before any command.
+    """
+
+    python: Path
+    home: Path
+    prefix: tuple[str, ...]
+
+    def start(self, *words: str, **options: Any) -> subprocess.Popen[str]:
+        """Start a command as this user, in a session of its own, with pipes for its output."""
+        environment = {
+            "PATH": f"{self.python.parent}:/usr/local/bin:/usr/bin:/bin",
+            "HOME": str(self.home),
+            "TMPDIR": str(self.home),
+            "LANG": "C.UTF-8",
+        }
+        return subprocess.Popen(
+            [*self.prefix, *words],
+            **{
+                "env": environment,
+                "cwd": self.home,
+                "stdout": subprocess.PIPE,
+                "stderr": subprocess.PIPE,
+                "text": True,
+                "user": NOBODY,
+                "group": NOBODY,
+                "extra_groups": [],
+                "start_new_session": True,
+                **options,
+            },
+        )
+
+
+NOBODY = 65534
+
+LOSE_NAMESPACES = """
+echo 0 >/proc/sys/user/max_user_namespaces
+echo 0 >/proc/sys/user/max_net_namespaces
+exec setpriv --inh-caps=-all --ambient-caps=-all --no-new-privs "$@"
+"""
+
+NO_NAMESPACES = (
+    *("unshare", "-U", "--map-user=1000", "--keep-caps"),
+    *("sh", "-c", LOSE_NAMESPACES, "sh"),
+)
+"""A user who may make no namespaces, as on Binder: those limits hold in a user namespace of their
+own, in which they have lost all capabilities."""
+
+
+@pytest.fixture(scope="session")
+def users_python() -> Iterator[Path]:
+    """An interpreter that everybody can run, outside root's home, with all that ours has."""
+    folder = Path(tempfile.mkdtemp(prefix="kfwd-users-", dir="/tmp"))
+    folder.chmod(0o755)
+    subprocess.run(["/usr/bin/python3", "-m", "venv", "--without-pip", folder], check=True)
+    theirs = next(folder.glob("lib/python3*/site-packages"))
+    ours = Path(sysconfig.get_path("purelib"))
+    assert theirs.parent.name == ours.parent.name, "both must be of one minor version"
+    shutil.copytree(ours, theirs, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*kfwd_nb*"))
+    shutil.copytree(Path(kfwd_nb.__file__).parent, theirs / "kfwd_nb")
+    subprocess.run(["chmod", "-R", "a+rX", folder], check=True)
+    yield folder / "bin" / "python"
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(params=["userns", "loopback"])
+def ordinary_user(
+    request: pytest.FixtureRequest, users_python: Path
+) -> Iterator[tuple[OrdinaryUser, str]]:
+    """An ordinary user, and the isolation that this one can have."""
+    home = Path(tempfile.mkdtemp(prefix="kfwd-home-", dir="/tmp"))
+    os.chown(home, NOBODY, NOBODY)
+    prefix = () if request.param == "userns" else NO_NAMESPACES
+    yield OrdinaryUser(users_python, home, prefix), request.param
+    shutil.rmtree(home, ignore_errors=True)

@@ -38,6 +38,7 @@ class Node:
 @contextlib.asynccontextmanager
 async def node(config: AgentConfig) -> AsyncIterator[Node]:
     """Pods and connector as configured; all pods are gone when the context ends."""
+    config.scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
     namespaces = None if config.isolation == "loopback" else NamespaceThread()
     runtime = ProcessRuntime(
         config.isolation, config.scratch, config.nofile, config.node, namespaces

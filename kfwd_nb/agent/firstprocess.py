@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from kfwd_nb.agent import podinit
 from kfwd_nb.agent.runtime import SandboxError, StartError
 
-END_TIMEOUT = 2.0
+END_TIMEOUT = 0.5
 """Seconds for a pod's first process to end all others before it is killed itself."""
 
 MAX_FRAME = 1 << 16
@@ -51,7 +51,7 @@ class FirstProcess:
         """
         ours, theirs = socket.socketpair()
         with theirs:
-            words = [f"--channel={theirs.fileno()}", *(f"--{k}={v}" for k, v in options.items())]
+            words = [*(f"--{k}={v}" for k, v in options.items()), f"--channel={theirs.fileno()}"]
             try:
                 self._process = await asyncio.create_subprocess_exec(
                     *(sys.executable, "-I", "-S", podinit.__file__, *words),

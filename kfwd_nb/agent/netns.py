@@ -8,11 +8,15 @@ back cannot put the next one into a wrong place.
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    import ctypes
 
 CLONE_NEWNET = 0x40000000
 
@@ -23,8 +27,8 @@ class NamespaceThread:
     """The thread. Close it when no namespace will be entered any more."""
 
     def __init__(self) -> None:
-        self._home = os.open("/proc/self/ns/net", os.O_RDONLY)
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="netns")
+        self._home = self._executor.submit(_settle)
         # 0.2 s, needed when the first pod's namespaces are there: load it while they are made.
         self._executor.submit(__import__, "pyroute2")
 
@@ -47,7 +51,7 @@ class NamespaceThread:
     def close(self) -> None:
         """End the thread."""
         self._executor.shutdown()
-        os.close(self._home)
+        os.close(self._home.result())
 
     async def _inside(self, netns: int, job: Callable[[], T]) -> T:
         # A descriptor of our own: the pod may end meanwhile, and its number lead to another pod.
@@ -61,7 +65,23 @@ class NamespaceThread:
             return job()
         finally:
             os.close(netns)
-            _setns(self._home)
+            _setns(self._home.result())
+
+
+def _settle() -> int:
+    """A network namespace that the thread may come back to, as a descriptor.
+
+    Inside a user namespace the machine's own one is not ours to enter: a thread that has left it
+    cannot return. There the thread gets an empty one for its home.
+    """
+    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    try:
+        _setns(home)
+    except PermissionError:
+        os.close(home)
+        _libc_call("unshare", CLONE_NEWNET)
+        home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    return home
 
 
 def _loopback_up() -> None:
@@ -77,13 +97,20 @@ def _loopback_up() -> None:
 
 
 def _setns(descriptor: int) -> None:
-    """Move the calling thread; `os.setns` came with Python 3.12."""
-    if hasattr(os, "setns"):
-        os.setns(descriptor, CLONE_NEWNET)
-        return
+    _libc_call("setns", descriptor, CLONE_NEWNET)
+
+
+def _libc_call(name: str, *arguments: int) -> None:
+    """A system call about the calling thread; `os` has these two from Python 3.12."""
     import ctypes
 
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.setns(descriptor, CLONE_NEWNET) != 0:
+    if getattr(_libc(), name)(*arguments) != 0:
         number = ctypes.get_errno()
-        raise OSError(number, f"setns: {os.strerror(number)}")
+        raise OSError(number, f"{name}: {os.strerror(number)}")
+
+
+@functools.cache
+def _libc() -> ctypes.CDLL:
+    import ctypes
+
+    return ctypes.CDLL(None, use_errno=True)

@@ -111,10 +111,10 @@ def enter_user_namespace(uid: int, gid: int) -> None:
         raise RefusedError(f"mapping of user {uid}: {error.strerror}") from None
 
 
-def end_with_parent() -> None:
-    """Have the kernel kill us when the thread that started us ends."""
+def end_with_parent(number: int = signal.SIGKILL) -> None:
+    """Have the kernel signal us when the thread that started us ends."""
     if LINUX:
-        call("prctl", PR_SET_PDEATHSIG, int(signal.SIGKILL))
+        call("prctl", PR_SET_PDEATHSIG, int(number))
 
 
 # The channel.
@@ -248,7 +248,8 @@ class Init:
         output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600, dir_fd=self.logs)
         for fd, target in ((os.open(os.devnull, os.O_RDONLY), 0), (output, 1), (output, 2)):
             os.dup2(fd, target)
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and that is inherited
+        for ignored in (signal.SIGPIPE, signal.SIGXFSZ):  # by Python, and that is inherited
+            signal.signal(ignored, signal.SIG_DFL)
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         soft = nofile if hard == resource.RLIM_INFINITY else min(nofile, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
@@ -260,10 +261,7 @@ class Init:
             os.chdir(cwd)
         except OSError as error:
             raise RefusedError(f'workingDir "{cwd}": {error.strerror}') from None
-        try:
-            os.execvpe(argv[0], argv, environment)  # noqa: S606
-        except OSError as error:
-            raise RefusedError(f'exec "{argv[0]}": {error.strerror}') from None
+        execute(argv, environment)
 
     def change_user(self, uid: int, gid: int) -> None:
         """Become the container's user: really as root, within a user namespace otherwise."""
@@ -302,6 +300,26 @@ class Init:
                 kill(pid)
             for _ in orphans:
                 os.waitpid(-1, 0)
+
+
+def execute(argv: list[str], environment: dict[str, str]) -> NoReturn:
+    """Become the command, found along its own PATH. `os.execvpe` would import for that, too late.
+
+    Raises:
+        RefusedError: there is no such program, or it cannot be executed.
+    """
+    name = argv[0]
+    folders = [""] if "/" in name else [f"{f}/" for f in environment.get("PATH", "").split(":")]
+    why = "not found in PATH" if "/" not in name else ""
+    for folder in folders:
+        try:
+            os.execve(folder + name, argv, environment)  # noqa: S606
+        except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
+            why = why or str(error.strerror)
+        except OSError as error:
+            why = str(error.strerror)
+            break
+    raise RefusedError(f'exec "{name}": {why}')
 
 
 def ended() -> Iterator[tuple[int, int]]:
@@ -373,15 +391,17 @@ def probe(isolation: str) -> None:
 def pod(given: dict[str, str]) -> None:
     """Be a pod until the channel ends."""
     channel, isolation = int(given["channel"]), given["isolation"]
+    os.set_inheritable(channel, False)  # it is ours, not the containers'
     logs = os.open(given["directory"], os.O_RDONLY)
     note = ""
     try:
-        end_with_parent()
         if isolation == "loopback":
+            end_with_parent(signal.SIGCONT)  # awake, it sees the end of the channel and ends all
             if LINUX:
                 call("prctl", PR_SET_CHILD_SUBREAPER, 1)
             send(channel, "pid", str(os.getpid()))
         else:
+            end_with_parent()
             fork_first(channel)
             note = make_pod(given["hostname"], given["cover"], given["scratch"])
     except RefusedError as error:

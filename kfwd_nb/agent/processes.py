@@ -105,6 +105,7 @@ class ProcessSandbox(Sandbox):
 
     Attributes:
         directory: the pod's directory; None before it is made.
+        over: the first process has ended, and the pod with it.
     """
 
     def __init__(self, runtime: ProcessRuntime, pod: Pod, events: SandboxEvents) -> None:
@@ -114,10 +115,16 @@ class ProcessSandbox(Sandbox):
         self._pod = pod
         self._events = events
         self.directory: PodDirectory | None = None
+        self.over = False
         self._init = FirstProcess(self._exited, self._ended)
         self._running: dict[str, int] = {}  # container → size of its log when it was started
         self._idle = asyncio.Event()
         self._idle.set()
+
+    @property
+    def name(self) -> str:
+        """NAMESPACE/NAME of the pod."""
+        return f"{self._pod.metadata.namespace}/{self._pod.metadata.name}"
 
     @property
     def pid(self) -> int:
@@ -139,8 +146,11 @@ class ProcessSandbox(Sandbox):
         """See `Sandbox`."""
         users = (run_as_user(self._pod, each) for each in self._pod.spec.containers)
         ignored = {uid for uid in users if self._runtime.user(uid) != uid} - {os.geteuid()}
-        text = f"runAsUser {min(ignored, key=str)} is ignored: " if ignored else ""
-        return text + ("only root can change users here." if ignored else self._init.note)
+        if ignored:
+            return f"runAsUser {min(ignored, key=str)} is ignored: only root can change users here."
+        if self._runtime.isolation == "loopback" and self.directory and self.directory.cover:
+            return f"its user cannot reach KFWD_SCRATCH: {self.directory.cover} is closed."
+        return self._init.note
 
     async def create(self) -> None:
         """Make directory, processes and network.
@@ -159,7 +169,7 @@ class ProcessSandbox(Sandbox):
         self.directory = PodDirectory.make(self._runtime.scratch, meta.name, users)
         await self._init.spawn(
             {
-                "pod": f"{meta.namespace}/{meta.name}",
+                "pod": self.name,
                 "isolation": self._runtime.isolation,
                 "hostname": meta.name,
                 "directory": str(self.directory.path),
@@ -247,6 +257,7 @@ class ProcessSandbox(Sandbox):
         self._events.container_exited(name, exit_of(status, words))
 
     def _ended(self) -> None:
+        self.over = True
         self._idle.set()
         self._events.sandbox_ended()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from kfwd_nb.agent.probes import Prober
 from kfwd_nb.agent.runtime import Exit, Runtime, Sandbox, SandboxError, StartError
 from kfwd_nb.errors import UnavailableError
 from kfwd_nb.kube.objects import PID_ANNOTATION, Container, Pod
+
+logger = logging.getLogger(__name__)
 
 SANDBOX_RETRY_MAX = 10.0
 """Seconds between two attempts to make a pod's sandbox, at most."""
@@ -62,7 +65,7 @@ class PodWorker:
         self._probing: dict[str, asyncio.Task[None]] = {}
         self._waiting: dict[str, asyncio.TimerHandle] = {}
         self._publish()
-        self._task = asyncio.create_task(self._run(), name=f"pod {self.name}")
+        self._task = _logged(asyncio.create_task(self._run(), name=f"pod {self.name}"))
         self._ending: asyncio.Task[None] | None = None
 
     @property
@@ -131,8 +134,7 @@ class PodWorker:
                 self._publish()
                 await asyncio.sleep(delay)
                 delay = min(2 * delay, SANDBOX_RETRY_MAX)
-        while not self._events.empty():  # ends of earlier attempts
-            self._events.get_nowait()
+                self._events = asyncio.Queue()  # without the end of what was tried
         self._state = status.PodState(message=self._sandbox.note)
         self._publish()
 
@@ -167,9 +169,8 @@ class PodWorker:
         assert self._sandbox is not None
         name = container.name
         prober = Prober(self._connector, Place(self.name, self._sandbox), container)
-        self._probing[name] = asyncio.create_task(
-            prober.watch(lambda ready, why: self._post(name, lifecycle.Probed(ready, why)))
-        )
+        watching = prober.watch(lambda ready, why: self._post(name, lifecycle.Probed(ready, why)))
+        self._probing[name] = _logged(asyncio.create_task(watching, name=f"probe of {self.name}"))
 
     def _lose(self) -> None:
         """The sandbox is gone: the pod has failed, and only another pod can take its place."""
@@ -207,3 +208,14 @@ class PodWorker:
         if now != self.pod.status or metadata is not self.pod.metadata:
             self.pod = msgspec.structs.replace(self.pod, metadata=metadata, status=now)
             self._changed(self.pod)
+
+
+def _logged(task: asyncio.Task[None]) -> asyncio.Task[None]:
+    """The task, which will not end by a bug in silence."""
+
+    def look(ended: asyncio.Task[None]) -> None:
+        if not ended.cancelled() and (error := ended.exception()) is not None:
+            logger.critical("%s ended by a bug", ended.get_name(), exc_info=error)
+
+    task.add_done_callback(look)
+    return task

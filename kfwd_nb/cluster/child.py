@@ -19,7 +19,7 @@ from kfwd_nb.errors import ClusterError
 START_LIMIT = 20.0
 """Seconds in which a process must say that it listens."""
 
-END_GRACE = 1.8
+END_GRACE = 1.5
 """Seconds between SIGTERM and SIGKILL; agents end their pods in this time."""
 
 LAST_WORDS = 4096

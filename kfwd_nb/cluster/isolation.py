@@ -24,8 +24,11 @@ class Chosen:
     why_not: str = ""
 
     def __str__(self) -> str:
-        why = f" ({self.why_not})" if self.why_not else ""
-        return f"isolation {self.name}: {MEANING[self.name]}{why}"
+        line = f"isolation {self.name}: {MEANING[self.name]}"
+        if not self.why_not:
+            return line
+        unasked = "WARNING: " if self.name == "loopback" else ""
+        return f"{unasked}{line} ({self.why_not})"
 
 
 async def choose(choice: IsolationChoice) -> Chosen:

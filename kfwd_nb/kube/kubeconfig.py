@@ -8,15 +8,15 @@ account of the pod that we run in.
 from __future__ import annotations
 
 import base64
-import binascii
 import os
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from kfwd_nb.errors import ConfigError
+from kfwd_nb.kube.kubeconfig_file import Cluster, Kubeconfig, User, read
 from kfwd_nb.kube.nearest import did_you_mean
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -106,11 +106,11 @@ def load(kubeconfig: str | Path | None = None, context: str | None = None) -> Cl
     for label, path in places:
         if not path.is_file():
             continue
-        document = _read(path)
-        names = [str(each["name"]) for each in document["contexts"]]
-        wanted = context or document["current-context"]
+        file = read(path)
+        names = [each.name for each in file.contexts or ()]
+        wanted = context or file.current_context
         if wanted in names:
-            return _access(document, path, str(wanted), f"{label} {path}")
+            return _access(file, path, str(wanted), f"{label} {path}".strip())
         contexts += names
     if context is None and kubeconfig is None and (access := _in_cluster()) is not None:
         return access
@@ -133,11 +133,11 @@ def _places(kubeconfig: str | Path | None) -> list[tuple[str, Path]]:
             raise ConfigError(f"there is no kubeconfig {path}.")
         return [("kubeconfig", path)]
     places = [("the embedded cluster", _announced)] if _announced is not None else []
-    names = filter(None, os.environ.get("KUBECONFIG", "").split(os.pathsep))
+    variable = os.environ.get("KUBECONFIG", "")
+    names = filter(None, variable.split(os.pathsep))
     places += [("KUBECONFIG", Path(name).expanduser()) for name in names]
-    if "KUBECONFIG" not in os.environ:
-        home = Path(os.environ.get("HOME") or Path.home())
-        places.append(("", home / ".kube" / "config"))
+    if not variable:
+        places.append(("", Path(os.environ.get("HOME") or Path.home()) / ".kube" / "config"))
     return places
 
 
@@ -145,74 +145,68 @@ def _listed(places: list[tuple[str, Path]]) -> str:
     return ", ".join(f"{label} {path}".strip() for label, path in places)
 
 
-def _read(path: Path) -> dict[str, Any]:
-    import yaml
-
-    try:
-        document = yaml.load(path.read_bytes(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe loaders
-    except (OSError, yaml.YAMLError) as error:
-        raise ConfigError(f"kubeconfig {path} cannot be read: {error}") from None
-    if not isinstance(document, dict):
-        raise ConfigError(f"{path} is no kubeconfig.")
-    for key in ("clusters", "users", "contexts"):
-        entries = document.setdefault(key, []) or []
-        if not all(isinstance(each, dict) and "name" in each for each in entries):
-            raise ConfigError(f"kubeconfig {path}: `{key}` is no list of named entries.")
-        document[key] = entries
-    document.setdefault("current-context", None)
-    return document
+T = TypeVar("T")
 
 
-def _entry(document: dict[str, Any], kind: str, name: object, source: str) -> dict[str, Any]:
-    for each in document[f"{kind}s"]:
-        if each["name"] == name:
-            return dict(each.get(kind) or {})
-    raise ConfigError(f'{source}: there is no {kind} "{name}".')
+def _found(value: T | None, kind: str, name: str, source: str) -> T:
+    if value is None:
+        raise ConfigError(f'{source}: there is no {kind} "{name}".')
+    return value
 
 
-def _access(document: dict[str, Any], path: Path, name: str, source: str) -> ClusterAccess:
-    source = source.strip()
-    context = _entry(document, "context", name, source)
-    cluster = _entry(document, "cluster", context.get("cluster"), source)
-    user = _entry(document, "user", context.get("user"), source)
-    server = str(cluster.get("server") or "")
-    if urlsplit(server).scheme != "https":
-        raise ConfigError(
-            f'{source}: the server of cluster "{context.get("cluster")}" is no https URL.'
-        )
-    for key in ("exec", "auth-provider", "client-certificate-data", "username"):
-        if user.get(key):
-            raise ConfigError(f"{source}: a user with `{key}` is not supported yet.")
-    cert, key_file = user.get("client-certificate"), user.get("client-key")
+def _access(file: Kubeconfig, path: Path, name: str, source: str) -> ClusterAccess:
+    contexts = {each.name: each.context for each in file.contexts or ()}
+    clusters = {each.name: each.cluster for each in file.clusters or ()}
+    users = {each.name: each.user or User() for each in file.users or ()}
+    context = _found(contexts.get(name), "context", name, source)
+    cluster = _found(clusters.get(context.cluster), "cluster", context.cluster, source)
+    user = _found(users.get(context.user), "user", context.user, source)
+    if user.unsupported:
+        raise ConfigError(f"{source}: a user with `{user.unsupported}` is not supported yet.")
+    pair = user.client_certificate, user.client_key
     return ClusterAccess(
         context=name,
-        server=server,
-        namespace=str(context.get("namespace") or "default"),
+        server=_server(cluster, context.cluster, source),
+        namespace=context.namespace or "default",
         source=source,
         embedded=path == _announced,
         ca_data=_ca(cluster, path, source),
         token=_token(user, path, source),
-        client_cert=(path.parent / cert, path.parent / key_file) if cert and key_file else None,
-        server_name=cluster.get("tls-server-name"),
+        client_cert=(path.parent / pair[0], path.parent / pair[1]) if pair[0] and pair[1] else None,
+        server_name=cluster.tls_server_name,
     )
 
 
-def _ca(cluster: dict[str, Any], path: Path, source: str) -> bytes | None:
-    if data := cluster.get("certificate-authority-data"):
+def _server(cluster: Cluster, name: str, source: str) -> str:
+    try:
+        url = urlsplit(cluster.server)
+        usable = url.scheme == "https" and url.hostname and url.port != 0
+    except ValueError:  # a port that is no number, or a broken IPv6 address
+        usable = False
+    if not usable:
+        raise ConfigError(f'{source}: the server of cluster "{name}" is no https URL.')
+    return cluster.server
+
+
+def _ca(cluster: Cluster, path: Path, source: str) -> bytes | None:
+    if cluster.certificate_authority_data:
         try:
-            return base64.b64decode(data, validate=True)
-        except (binascii.Error, TypeError):
+            return base64.b64decode(cluster.certificate_authority_data, validate=True)
+        except ValueError:
             raise ConfigError(f"{source}: certificate-authority-data is no base64.") from None
-    if file := cluster.get("certificate-authority"):
-        return _content(path.parent / str(file), source)
+    if cluster.certificate_authority:
+        return _content(path.parent / cluster.certificate_authority, source)
     return None
 
 
-def _token(user: dict[str, Any], path: Path, source: str) -> str | None:
-    if file := user.get("tokenFile"):
-        return _content(path.parent / str(file), source).decode().strip()
-    token = user.get("token")
-    return None if token is None else str(token)
+def _token(user: User, path: Path, source: str) -> str | None:
+    if not user.token_file:
+        return None if user.token is None else str(user.token)
+    file = path.parent / user.token_file
+    try:
+        return _content(file, source).decode().strip()
+    except UnicodeError:
+        raise ConfigError(f"{source}: {file} holds no token.") from None
 
 
 def _content(path: Path, source: str) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -135,6 +136,7 @@ def cells() -> list[str]:
 
 def main() -> int:
     """Run the demo; the exit status."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything is cleaned up
     try:
         with kernel() as client:
             notebook = Notebook(client)

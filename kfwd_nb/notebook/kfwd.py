@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import threading
 from typing import TYPE_CHECKING, cast
 
 from IPython.core.magic import Magics, line_magic, magics_class
@@ -76,6 +78,7 @@ class KfwdMagics(Magics):
             self._shown.present(result, lambda: Output().show(result.bundle()))
             return result
         progress = Progress(self._shell, "embedded cluster")
+        threading.Thread(target=_warm_up, name="kfwd-imports", daemon=True).start()
         try:
             result = _result(embedded.start(options, progress), already=False)
         except BaseException:
@@ -109,6 +112,11 @@ class KfwdMagics(Magics):
 
         pid, isolation = listing.process_of(options)
         return enter(pid, isolation, options.command)
+
+
+def _warm_up() -> None:
+    """Import what the first `%portforward` needs, while the cluster's processes start."""
+    importlib.import_module("kfwd_nb.client")
 
 
 def _result(cluster: MiniCluster, *, already: bool) -> ClusterUp:

@@ -6,11 +6,10 @@ import contextvars
 import secrets
 from typing import TYPE_CHECKING
 
-from IPython.display import display
+from IPython.core.displaypub import CapturingDisplayPublisher
+from IPython.core.interactiveshell import InteractiveShell
 
 if TYPE_CHECKING:
-    from IPython.core.interactiveshell import InteractiveShell
-
     from kfwd_nb.notebook.render import Bundle
 
 
@@ -18,29 +17,44 @@ class Output:
     """An output that belongs to the cell that runs when it is made.
 
     ipykernel keeps the cell that outputs go to in a context variable; a copy of the context, taken
-    now, brings later updates to this cell, whichever cell and whichever thread runs then. Calls
-    must not overlap.
+    now, brings later updates to this cell, whichever cell and whichever thread runs then. The
+    publisher is the one of now, too: a later `%%capture` puts another one in its place. Calls must
+    not overlap.
     """
 
     def __init__(self) -> None:
         self._id = f"kfwd-{secrets.token_hex(8)}"
         self._context = contextvars.copy_context()
+        self._publisher = InteractiveShell.instance().display_pub
         self._shown = False
 
     def show(self, bundle: Bundle) -> None:
         """Show the bundle, in the place of the one before it."""
-        self._context.run(display, bundle, raw=True, display_id=self._id, update=self._shown)
+        self._context.run(
+            self._publisher.publish,
+            bundle,
+            transient={"display_id": self._id},
+            update=self._shown,
+        )
         self._shown = True
 
 
-def updates_in_place(shell: InteractiveShell) -> bool:
-    """True for kernels; a terminal prints a new copy for each update."""
+def is_kernel(shell: InteractiveShell) -> bool:
+    """True for a kernel with a frontend, false for a terminal."""
     return hasattr(shell, "kernel")
+
+
+def updates_in_place(shell: InteractiveShell) -> bool:
+    """True where an update replaces what it updates.
+
+    A terminal prints it anew, and `%%capture` keeps every one.
+    """
+    return is_kernel(shell) and not isinstance(shell.display_pub, CapturingDisplayPublisher)
 
 
 def execution(shell: InteractiveShell) -> tuple[str, str]:
     """(cell, run of it): which cell is running, where the frontend says so, and its request."""
-    if not updates_in_place(shell):
+    if not is_kernel(shell):
         return "", ""
     parent = shell.get_parent() or {}  # type: ignore[attr-defined]
     cell = (parent.get("metadata") or {}).get("cellId") or ""

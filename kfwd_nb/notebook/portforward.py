@@ -17,7 +17,7 @@ from kfwd_nb.notebook.arguments import (
     parse_portforward,
 )
 from kfwd_nb.notebook.live import INTERVAL, EveryForward, LiveTable, Source, follower
-from kfwd_nb.notebook.output import Output, execution, updates_in_place
+from kfwd_nb.notebook.output import Output, execution, is_kernel, updates_in_place
 from kfwd_nb.ports import parse_target
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class PortforwardMagics(Magics):
         from kfwd_nb.notebook.results import Forwards
 
         source = EveryForward(client.forwards)
-        if options.watch and not updates_in_place(self._shell):
+        if options.watch and not is_kernel(self._shell):
             watch(source)
             return None
         forwards = Forwards(tuple(client.forwards()))

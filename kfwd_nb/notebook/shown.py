@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.displayhook import CapturingDisplayHook, DisplayHook
 
-from kfwd_nb.notebook.output import Output, updates_in_place
+from kfwd_nb.notebook.output import Output, is_kernel
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -38,7 +38,7 @@ class Shown:
         self._shell = shell
         self._show_forward = show_forward
         self._known: list[tuple[object, Callable[[], None]]] = []
-        self._waits = not updates_in_place(shell)
+        self._waits = not is_kernel(shell)
 
     def register(self) -> None:
         """Teach the shell's formatters."""

@@ -39,13 +39,13 @@ class Http1Server(asyncio.StreamReaderProtocol):
         self._identity = identity
         self._http = h11.Connection(h11.SERVER)
         self._reader_of_requests = asyncio.StreamReader(limit=1 << 16, loop=loop)
-        self._task: asyncio.Task[None] | None = None
+        self._serving: asyncio.Task[None] | None = None
         super().__init__(self._reader_of_requests, self._serve, loop=loop)
 
     def close(self) -> None:
         """End the connection."""
-        if self._task is not None:
-            self._task.cancel()
+        if self._serving is not None:
+            self._serving.cancel()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nobody waits for an answer any more."""
@@ -55,7 +55,7 @@ class Http1Server(asyncio.StreamReaderProtocol):
         self.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._task = asyncio.current_task()
+        self._serving = asyncio.current_task()
         try:
             while await self._serve_one(reader, writer):
                 self._http.start_next_cycle()
@@ -69,26 +69,37 @@ class Http1Server(asyncio.StreamReaderProtocol):
     async def _serve_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Answer one request; False when the connection is not to be used again."""
         try:
-            request = await self._read(reader)
+            request = await self._read(reader, writer)
             if request is None:
                 return False
-            response = await self._handler.request(request)
+            response = await self._answer(request)
         except h11.RemoteProtocolError as error:
             response = status_response(RemoteProtocolError(f"bad request: {error}"))
-        except KfwdError as error:
+        except LimitError as error:
             response = status_response(error)
-        except Exception:
-            log.exception("request")
-            response = status_response(KfwdError("an internal error; see the log."))
         await self._write(writer, response)
         return self._http.our_state is h11.DONE and self._http.their_state is h11.DONE
 
-    async def _read(self, reader: asyncio.StreamReader) -> Request | None:
+    async def _answer(self, request: Request) -> Response:
+        try:
+            return await self._handler.request(request)
+        except KfwdError as error:
+            return status_response(error)
+        except Exception:
+            log.exception("%s %s", request.method, request.path)
+            return status_response(KfwdError("an internal error; see the log."))
+
+    async def _read(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> Request | None:
         head: h11.Request | None = None
         body = bytearray()
         while True:
             event = self._http.next_event()
             if event is h11.NEED_DATA:
+                if self._http.they_are_waiting_for_100_continue:  # curl, before a large body
+                    go_on = h11.InformationalResponse(status_code=100, headers=[])
+                    writer.write(self._http.send(go_on) or b"")
                 async with asyncio.timeout(IDLE_TIMEOUT):
                     self._http.receive_data(await reader.read(1 << 16))
             elif isinstance(event, h11.Request):

@@ -25,7 +25,9 @@ class SocketStream(asyncio.BufferedProtocol, ByteStream):
         self._socket = sock
         self._transport: asyncio.Transport | None = None
         self._receiver: Receiver | None = None
+        self._early = bytearray()  # read before the first pause took hold; a read or two
         self._full = False
+        self._paused = False
         self._read_over = False
         self._write_over = False
         self._over = False
@@ -34,10 +36,20 @@ class SocketStream(asyncio.BufferedProtocol, ByteStream):
     # -- ByteStream -------------------------------------------------------------------------------
 
     def start(self, receiver: Receiver) -> None:
+        self._paused = False
+        asyncio.get_running_loop().call_soon(self._start, receiver)
+
+    def _start(self, receiver: Receiver) -> None:
         self._receiver = receiver
+        if self._early:
+            chunk = memoryview(bytearray(HEADROOM) + self._early)
+            self._early.clear()
+            receiver.data_received(chunk, HEADROOM, len(chunk))
+        if self._read_over:
+            receiver.eof_received()
         if self._over:
-            asyncio.get_running_loop().call_soon(receiver.closed, self._error)
-        else:
+            receiver.closed(self._error)
+        if not self._paused:
             self.resume()
 
     def write(self, buffer: memoryview, start: int, end: int) -> bool:
@@ -70,10 +82,12 @@ class SocketStream(asyncio.BufferedProtocol, ByteStream):
                 self._fail(error)
 
     def pause(self) -> None:
+        self._paused = True
         if self._transport is not None and not self._read_over:
             self._transport.pause_reading()
 
     def resume(self) -> None:
+        self._paused = False
         if self._transport is not None and not self._read_over:
             self._transport.resume_reading()
 
@@ -88,11 +102,10 @@ class SocketStream(asyncio.BufferedProtocol, ByteStream):
     # -- asyncio.BufferedProtocol -----------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep still until a receiver is there."""
+        """The socket is ours; `accepted_socket` pauses it until a receiver is there."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)
-        transport.pause_reading()
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """The loop's own buffer, after the headroom."""
@@ -102,6 +115,8 @@ class SocketStream(asyncio.BufferedProtocol, ByteStream):
         """Pass on what a read brought."""
         if self._receiver is not None:
             self._receiver.data_received(read_buffer(), HEADROOM, HEADROOM + nbytes)
+        else:
+            self._early += read_buffer()[HEADROOM : HEADROOM + nbytes]
 
     def eof_received(self) -> bool:
         """Half-close: the transport stays open for our direction."""
@@ -180,4 +195,6 @@ async def accepted_socket(sock: socket.socket) -> SocketStream:
     _, stream = await asyncio.get_running_loop().create_connection(
         lambda: SocketStream(sock), sock=sock
     )
+    # Not in connection_made: Python 3.11.2 begins to read after it, paused or not.
+    stream.pause()
     return stream

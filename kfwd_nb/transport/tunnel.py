@@ -97,6 +97,8 @@ class Tunnel:
             raise LostError(f"no TLS with {host}:{port}: {error.reason or error}.") from None
         except TimeoutError:
             raise UnavailableError(f"{host}:{port} does not answer.") from None
+        except UnicodeError:
+            raise UnavailableError(f"{host} is no name that a host can have.") from None
         except OSError as error:
             raise UnavailableError(
                 f"nobody answers at {host}:{port}: {error.strerror or error}."

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-
 from agent.nodes import running_node
+
 from kfwd_nb.agent.agent import Node
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from kfwd_nb.agent.agent import Node, node
-from kfwd_nb.agent.config import AgentConfig, RelayAddress
+from kfwd_nb.agent.config import AgentConfig
 from kfwd_nb.agent.connectors import Place
 from kfwd_nb.errors import KfwdError
 from kfwd_nb.kube.objects import Pod

@@ -6,14 +6,16 @@ import asyncio
 import hashlib
 import os
 import signal
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import psutil
 import pytest
-
 from agent.nodes import Client, echo_pod, python_pod, ready, running_node, until
+
 from kfwd_nb.agent.agent import Node
+from kfwd_nb.agent.connectors import connect as connect_socket
 from kfwd_nb.errors import RefusedError, ResetError, UnavailableError
 
 pytestmark = pytest.mark.chain
@@ -133,7 +135,7 @@ connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 
 async def test_a_refused_port_says_what_was_tried_and_harms_nobody(node):
     place = await ready(node, echo_pod("web", 80))
     other = Client(await node.connector.open(place, 80))
-    with pytest.raises(RefusedError, match="port 81.*") as caught:
+    with pytest.raises(RefusedError, match=r"port 81.*") as caught:
         await node.connector.open(place, 81)
     assert caught.value.where == "pod"
     assert "default/web" in caught.value.what
@@ -146,7 +148,7 @@ async def test_a_declared_port_that_nobody_listens_on_is_refused(node):
     await node.pods.put(pod)
     worker = node.pods.find("default", "web")
     await until(lambda: worker.pod.status.phase == "Running")
-    with pytest.raises(RefusedError, match="nobody listens on port 80.*Connection refused"):
+    with pytest.raises(RefusedError, match=r"nobody listens on port 80.*Connection refused"):
         await node.connector.open(worker.place, 80)
 
 
@@ -184,7 +186,9 @@ async def test_a_writer_is_paused_until_the_pod_reads(node):
 async def test_closing_leaves_no_process_and_no_descriptor(node):
     place = await ready(node, echo_pod("web", 80))
     us = psutil.Process()
-    Client(await node.connector.open(place, 80)).stream.close()  # whatever is made once, is made
+    first = Client(await node.connector.open(place, 80))  # whatever is made once, is made
+    first.stream.close()
+    await over(first)
     await until(lambda: len(us.children()) == 1)
     descriptors = us.num_fds()
     clients = [Client(await node.connector.open(place, 80)) for _ in range(5)]
@@ -193,7 +197,7 @@ async def test_closing_leaves_no_process_and_no_descriptor(node):
         client.stream.close()
         assert await over(client) is None
     await until(lambda: len(us.children()) == 1, "the end of the connector's processes")
-    await until(lambda: us.num_fds() == descriptors, "the end of the connector's descriptors")
+    await until(lambda: us.num_fds() <= descriptors, "the end of the connector's descriptors")
 
 
 async def test_a_pod_that_dies_ends_its_connections(node):
@@ -203,7 +207,7 @@ async def test_a_pod_that_dies_ends_its_connections(node):
     await until(lambda: client.data)
     os.kill(place.sandbox.pid, signal.SIGKILL)
     await until(lambda: client.ended or client.over.done())
-    with pytest.raises(UnavailableError, match="pod is not running. Current status=Failed"):
+    with pytest.raises(UnavailableError, match=r"pod is not running. Current status=Failed"):
         await until(lambda: node.pods.find("default", "web").place and None)
 
 
@@ -211,8 +215,15 @@ async def test_missing_programs_are_named_with_their_package(monkeypatch, tmp_pa
     async with running_node(tmp_path, "netns", "socat") as parts:
         place = await ready(parts, echo_pod("web", 80))
         monkeypatch.setenv("PATH", "/nonexistent")
-        with pytest.raises(UnavailableError, match="nsenter.*Debian's package util-linux"):
+        with pytest.raises(UnavailableError, match=r"nsenter.*Debian's package util-linux"):
             await parts.connector.open(place, 80)
+
+
+async def test_a_socket_that_met_itself_is_a_refusal():
+    sock = socket.socket()
+    sock.bind(("127.0.0.1", 0))
+    with pytest.raises(ConnectionRefusedError):
+        await connect_socket(sock, "127.0.0.1", sock.getsockname()[1])
 
 
 async def test_netns_reaches_a_server_on_ipv6_only(tmp_path):

@@ -98,7 +98,7 @@ def test_a_port_that_nobody_listens_on_ends_the_connection_not_the_forward(start
 @pytest.mark.parametrize(
     ("words", "environment", "error"),
     [
-        (["wbe", ":80"], {}, 'error: pods "wbe" not found'),
+        (["wbe", ":80"], {}, 'error: pod "wbe" not found'),
         (["web", ":80", "-n", "stagign"], {}, "stagign"),
         (["web", ":80", "--context", "nowhere"], {}, "nowhere"),
         (["web", ":80"], {"KUBECONFIG": "/nowhere/config"}, "/nowhere/config"),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -38,22 +41,33 @@ def one_pod(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A runtime folder of the test's own, so that it can be seen whether it is empty."""
-    path = tmp_path / "runtime"
-    path.mkdir(mode=0o700)
+def runtime(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A runtime folder of the test's own, so that it can be seen whether it is empty.
+
+    Others may pass it: a database that runs as its own user, without a mount namespace, has to.
+    """
+    path = Path(tempfile.mkdtemp(prefix="kfwd-test-", dir="/tmp"))
+    path.chmod(0o711)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(path))
-    return path
+    yield path
+    shutil.rmtree(path)
 
 
 class Family:
-    """All processes below one: supervisor, relay, agents, pods."""
+    """A process and all below it: an owner or a supervisor, relay, agents, pods."""
 
     def __init__(self, root: int) -> None:
-        self.members = {
-            ProcessId(each.pid, each.create_time()): " ".join(each.cmdline())
-            for each in psutil.Process(root).children(recursive=True)
-        }
+        self.members: dict[ProcessId, str] = {}
+        first = psutil.Process(root)
+        for each in [first, *first.children(recursive=True)]:
+            with contextlib.suppress(psutil.NoSuchProcess):  # it has ended while we looked
+                identity = ProcessId(each.pid, each.create_time())
+                self.members[identity] = " ".join(each.cmdline())
+
+    def without(self, pid: int) -> Family:
+        """The same but for one process."""
+        self.members = {each: line for each, line in self.members.items() if each.pid != pid}
+        return self
 
     def pid(self, words: str) -> int:
         """The one process with these words in its command."""
@@ -75,7 +89,7 @@ class Family:
 
 @pytest.fixture
 def family() -> type[Family]:
-    """The processes below the one of this PID, as they are now."""
+    """The processes from this PID down, as they are now."""
     return Family
 
 

@@ -21,7 +21,7 @@ async def test_auto_says_what_it_could_not_have(monkeypatch: pytest.MonkeyPatch)
     reasons = {"netns": "Operation not permitted", "userns": "No space left on device"}
     monkeypatch.setattr(isolation, "probe", lambda: Possible("loopback", reasons))
     line = str(await choose("auto"))
-    assert line.startswith("isolation loopback: simulated isolation")
+    assert line.startswith("WARNING: isolation loopback: simulated isolation")
     assert "netns: Operation not permitted" in line
     assert "userns: No space left on device" in line
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import psutil
@@ -19,24 +21,28 @@ END_LIMIT = 3.0
 """Seconds after which nothing may be left."""
 
 
-def namespaces() -> set[str]:
-    """The network namespaces that processes of this machine are in."""
+def supervisor_of(cluster: MiniCluster) -> int:
+    assert cluster._process is not None
+    return cluster._process.pid
+
+
+def network_namespaces(pids: Iterable[int]) -> set[str]:
+    """The network namespaces, other than ours, that these processes are in."""
     found = set()
-    for each in psutil.pids():
-        try:
-            found.add(os.readlink(f"/proc/{each}/ns/net"))
-        except OSError:
-            continue
-    return found
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            found.add(os.readlink(f"/proc/{pid}/ns/net"))
+    return found - {os.readlink("/proc/self/ns/net")}
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGABRT])
 def test_the_owner_is_killed(family, start_owner, runtime: Path, number: int) -> None:
     owner, folder = start_owner()
     members = family(owner.pid)
-    own = namespaces()
+    pods = network_namespaces(each.pid for each in members.members)
+    assert pods
     assert folder.is_dir()
-    assert len(members.members) >= 5  # supervisor, relay, two agents, a pod
+    assert len(members.members) >= 6  # owner, supervisor, relay, two agents, a pod
     began = time.monotonic()
     owner.send_signal(number)
     owner.wait()
@@ -44,16 +50,17 @@ def test_the_owner_is_killed(family, start_owner, runtime: Path, number: int) ->
     while list(runtime.iterdir()):
         assert time.monotonic() - began < END_LIMIT
         time.sleep(0.02)
-    assert namespaces() < own or len(own) == 1
+    assert not pods & network_namespaces(psutil.pids())
 
 
 def test_a_forked_child_of_a_cell_does_not_keep_it(family, start_owner, runtime: Path) -> None:
     owner, _ = start_owner("if os.fork() == 0: time.sleep(20); os._exit(0)")
     members = family(owner.pid)
-    forked = members.pid("time.sleep(1000)")
-    members.members = {
-        member: line for member, line in members.members.items() if member.pid != forked
-    }
+    forked = psutil.Process(owner.pid).children()
+    (forked,) = [
+        each.pid for each in forked if "kfwd_nb.cluster --owner" not in " ".join(each.cmdline())
+    ]
+    members.without(forked)
     owner.kill()
     owner.wait()
     try:
@@ -69,7 +76,7 @@ def test_a_forked_child_that_exits_does_not_end_it(family, start_owner) -> None:
     )
     members = family(owner.pid)
     assert Path(folder, "kubeconfig").is_file()
-    assert len(members.alive()) == len(members.members) >= 5
+    assert len(members.alive()) == len(members.members) >= 6
 
 
 def test_an_interrupt_of_the_owners_process_group_harms_nothing(family, start_owner) -> None:
@@ -85,7 +92,7 @@ def test_the_supervisor_is_killed_and_the_next_start_sweeps(
     family, start_owner, runtime: Path, one_pod: Path
 ) -> None:
     owner, folder = start_owner()
-    members = family(owner.pid)
+    members = family(owner.pid).without(owner.pid)
     os.kill(members.pid("kfwd_nb.cluster --owner"), signal.SIGKILL)
     members.wait_for_end()
     assert folder.is_dir()
@@ -102,7 +109,7 @@ def test_the_supervisor_is_killed_and_the_next_start_sweeps(
 
 def test_the_relay_is_killed(family, one_pod: Path, runtime: Path) -> None:
     with MiniCluster(one_pod) as cluster:
-        members = family(os.getpid())
+        members = family(supervisor_of(cluster))
         os.kill(members.pid("kfwd_nb.relay"), signal.SIGKILL)
         with pytest.raises(ClusterError, match="relay ended"):
             cluster.wait(END_LIMIT)
@@ -113,7 +120,7 @@ def test_the_relay_is_killed(family, one_pod: Path, runtime: Path) -> None:
 
 def test_an_agent_is_killed_and_starts_again(family, one_pod: Path, runtime: Path) -> None:
     with MiniCluster(one_pod, nodes=1) as cluster:
-        before = family(os.getpid())
+        before = family(supervisor_of(cluster))
         agent = before.pid("kfwd_nb.agent")
         pods = [member for member, line in before.members.items() if "web.py" in line]
         assert pods
@@ -122,7 +129,7 @@ def test_an_agent_is_killed_and_starts_again(family, one_pod: Path, runtime: Pat
         while any(pod.alive() for pod in pods):
             assert time.monotonic() < deadline
             time.sleep(0.05)
-        while not any("web.py" in line for line in family(os.getpid()).members.values()):
+        while not any("web.py" in line for line in family(supervisor_of(cluster)).members.values()):
             assert time.monotonic() < deadline, list(cluster.notes)
             time.sleep(0.05)
         assert any("agent of node-1 ended (signal 9)" in note for note in cluster.notes)

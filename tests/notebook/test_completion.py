@@ -8,7 +8,7 @@ import time
 import pytest
 
 from kfwd_nb.notebook.arguments import KFWD_COMMANDS
-from kfwd_nb.notebook.completion import PATIENCE, KnownNames, Wanted, wanted
+from kfwd_nb.notebook.completion import MAX_ASKING, PATIENCE, KnownNames, Wanted, wanted
 
 pytestmark = pytest.mark.pure
 
@@ -101,7 +101,7 @@ def test_hanging_clusters_take_a_bounded_number_of_threads() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(begun) == 4
+    assert len(begun) == MAX_ASKING
     answer.set()
 
 

@@ -103,6 +103,31 @@ def test_pods_and_services(kernel: Any) -> None:
         assert "listening" in kernel.ok(line).text
 
 
+def test_tab(kernel: Any) -> None:
+    def matches(code: str) -> set[str]:
+        kernel.client.complete(code)
+        return set(kernel.client.get_shell_msg(timeout=10)["content"]["matches"])
+
+    assert {"web", "db", "svc/", "deploy/"} <= matches("%portforward ")
+    assert matches("%portforward svc/") == {"svc/api", "svc/web"}
+    assert matches("%portforward deploy ") == {"api"}
+    assert matches("%kfwd pods -n ") == {"default", "staging"}
+    assert matches("%kfwd nsenter w") == {"web"}
+
+
+def test_on_the_loop_of_the_kernel(kernel: Any) -> None:
+    run = kernel.ok(
+        "%%portforward web :80 --loop kernel\n"
+        "import asyncio\n"
+        "reader, writer = await asyncio.open_connection('127.0.0.1', fwd.local_port)\n"
+        "writer.write(b'GET / HTTP/1.1\\r\\nhost: x\\r\\nconnection: close\\r\\n\\r\\n')\n"
+        "print('Hello' in (await reader.read()).decode(), fwd.state)\n"
+        "writer.close()"
+    )
+    assert run.printed == "True listening\n"
+    assert kernel.ok("print(fwd.state)").printed == "stopped\n"
+
+
 def test_status(kernel: Any) -> None:
     text = kernel.ok("%kfwd status").text
     assert text.startswith("embedded cluster kfwd-")

@@ -55,6 +55,23 @@ def test_up_and_down(
     )
 
 
+def test_simulated_isolation_is_said_everywhere(new_kernel: Callable[..., Any]) -> None:
+    kernel = new_kernel()
+    kernel.ok("%load_ext kfwd_nb")
+    assert (
+        "isolation loopback: simulated isolation"
+        in kernel.ok("%kfwd up --isolation loopback").bundles[-1]["text/plain"]
+    )
+    shown = kernel.ok("web = %portforward web :80").bundles + kernel.ok("%portforward").bundles
+    for bundle in shown:
+        for form in bundle.values():
+            assert "simulated isolation" in form
+    assert "isolation loopback: simulated" in kernel.ok("%kfwd status").text
+    inside = kernel.ok("inside = %kfwd nsenter web -- echo here\ninside").text
+    assert inside.splitlines()[0] == "echo here"
+    assert "ran as it is" in inside
+
+
 def test_interrupt_while_it_starts(
     new_kernel: Callable[..., Any], survivors: Callable[..., Any], eventually: Callable[..., bool]
 ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -196,6 +195,20 @@ class TestLive:
             assert each["content"]["transient"]["display_id"] == display
             assert each["parent_header"]["msg_id"] == first.reply["parent_header"]["msg_id"]
 
+    def test_a_capture_elsewhere_takes_no_updates(self, kernel: Any) -> None:
+        kernel.ok("fwd = %portforward web :80")
+        run = kernel.ok(
+            "%%capture said\nimport time\nfwd.connect()\n"
+            "for n in range(4):\n    fwd.move(9999)\n    time.sleep(0.2)"
+        )
+        assert [each["msg_type"] for each in run.displays if each["parent_header"]]
+        assert kernel.ok("print(len(said.outputs))").printed == "0\n"
+
+    def test_a_captured_table_does_not_grow(self, kernel: Any) -> None:
+        kernel.ok("%%capture said\nfwd = %portforward web :80")
+        kernel.ok("import time\nfwd.connect()\ntime.sleep(1)")
+        assert kernel.ok("print(len(said.outputs))").printed == "1\n"
+
     def test_an_idle_forward_says_nothing(self, kernel: Any) -> None:
         kernel.ok("fwd = %portforward web :80\nfwd.connect()")
         kernel.listen(1.5)
@@ -284,4 +297,12 @@ def test_unloading_takes_everything_back(new_kernel: Callable[..., Any]) -> None
     assert kernel.ok(f"print({state})").printed == before
     kernel.ok("%load_ext kfwd_nb\n%reload_ext kfwd_nb")
     assert kernel.run("%kfwd").lines[0] == "%kfwd needs a command."
-    time.sleep(0)
+
+
+def test_reloading_keeps_forwards_and_unloading_stops_them(kernel: Any) -> None:
+    kernel.ok("web = %portforward web :80")
+    kernel.ok("%reload_ext kfwd_nb")
+    assert kernel.ok("print(web.state)").printed == "listening\n"
+    kernel.ok("%unload_ext kfwd_nb")
+    assert kernel.ok("print(web.state)").printed == "stopped\n"
+    kernel.ok("%load_ext kfwd_nb")

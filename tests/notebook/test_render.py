@@ -72,7 +72,7 @@ def test_a_table_in_both_forms(fake: Any) -> None:
 
 def test_text_from_a_cluster_is_text(fake: Any) -> None:
     bundle = table_bundle(build([full(fake)], {}, NOON))
-    assert "<script" not in bundle["text/html"]
+    assert bundle["text/html"].count("<script") == 1, "our own"
     assert "<b>" not in bundle["text/html"]
     for form in bundle.values():
         assert not re.search(r"[\x00-\x09\x0b-\x1f]", form)

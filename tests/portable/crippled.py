@@ -25,7 +25,7 @@ OS_NAMES = (
 )
 
 CONSTANTS = (
-    (socket, ("AF_UNIX", "SO_REUSEPORT", "send_fds", "recv_fds", "AF_NETLINK")),
+    (socket, ("SO_REUSEPORT", "send_fds", "recv_fds", "AF_NETLINK")),
     (signal, ("SIGHUP", "SIGKILL", "SIGCHLD", "SIGUSR1", "pthread_sigmask")),
 )
 

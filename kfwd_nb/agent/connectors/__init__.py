@@ -9,11 +9,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import socket
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 from kfwd_nb.agent.runtime import Sandbox
 from kfwd_nb.errors import RefusedError
+from kfwd_nb.transport.sockets import open_socket
 from kfwd_nb.transport.stream import ByteStream
 
 
@@ -41,6 +45,25 @@ class Connector(ABC):
         """Give back what the connector holds."""
 
 
+async def connect(sock: socket.socket, address: str, port: int) -> ByteStream:
+    """Connect a fresh socket; it is closed if that fails.
+
+    Raises:
+        OSError: nobody listens. That includes a socket which met itself: a port that outgoing
+            connections may have can be our own, and TCP then connects the two (RFC 9293 §3.5).
+    """
+    stream = await open_socket(sock, (address, port))
+    if sock.getsockname() == sock.getpeername():
+        stream.close()
+        raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
+    return stream
+
+
 def refused(pod: Place, port: int, tried: str) -> RefusedError:
     """The refusal when nobody listens; `tried` is each address and what the system answered."""
     return RefusedError(f"nobody listens on port {port} of pod {pod.name} ({tried}).", where="pod")
+
+
+def system_words(error: OSError) -> str:
+    """What the system calls the error, without address and number, which asyncio adds."""
+    return os.strerror(error.errno) if error.errno else str(error)

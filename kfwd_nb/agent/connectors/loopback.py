@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import socket
 
-from kfwd_nb.agent.connectors import Connector, Place, refused
+from kfwd_nb.agent.connectors import Connector, Place, connect, refused, system_words
 from kfwd_nb.errors import RefusedError
-from kfwd_nb.transport.sockets import open_socket
 from kfwd_nb.transport.stream import ByteStream
 
 ADDRESS = "127.0.0.1"
@@ -20,10 +18,10 @@ class LoopbackConnector(Connector):
         """See `Connector.open`."""
         real = real_port(pod, port)
         try:
-            return await open_socket(socket.socket(), (ADDRESS, real))
+            return await connect(socket.socket(), ADDRESS, real)
         except OSError as error:
-            why = os.strerror(error.errno) if error.errno else str(error)
-            raise refused(pod, port, f"{ADDRESS}:{real}: {why}") from None
+            tried = f"{ADDRESS}:{real}: {system_words(error)}"
+            raise refused(pod, port, tried) from None
 
 
 def real_port(pod: Place, port: int) -> int:

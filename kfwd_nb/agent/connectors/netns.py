@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import socket
 
-from kfwd_nb.agent.connectors import Connector, Place, refused
+from kfwd_nb.agent.connectors import Connector, Place, connect, refused, system_words
 from kfwd_nb.agent.netns import NamespaceThread
 from kfwd_nb.errors import UnavailableError
-from kfwd_nb.transport.sockets import open_socket
 from kfwd_nb.transport.stream import ByteStream
 
 ADDRESSES = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
@@ -33,8 +31,7 @@ class NetnsConnector(Connector):
         for family, address in ADDRESSES:
             try:
                 sock = await self._namespaces.socket(netns, family)
-                return await open_socket(sock, (address, port))
+                return await connect(sock, address, port)
             except OSError as error:
-                why = os.strerror(error.errno) if error.errno else str(error)
-                tried.append(f"{address}: {why}")
+                tried.append(f"{address}: {system_words(error)}")
         raise refused(pod, port, "; ".join(tried))

@@ -97,9 +97,15 @@ class PipeStream(ByteStream):
         self._close_output()
         if self.process.returncode is None:
             self.process.kill()
-        self._finish(error)
+        self.finish(error)
 
     # -- the process ------------------------------------------------------------------------------
+
+    def end(self) -> None:
+        """Close at once and reap the process too, for when the event loop will run no more."""
+        self.close()
+        if self.process.returncode is None:
+            self._exited()
 
     def _exited(self) -> None:
         self._loop.remove_reader(self._pidfd)
@@ -107,15 +113,16 @@ class PipeStream(ByteStream):
         self.process.wait()
         self._close_input()
         if self._output.closed:  # else what is still in the pipe comes first
-            self._finish(self.verdict())
+            self.finish(self.verdict())
 
-    def _finish(self, error: KfwdError | None) -> None:
+    def finish(self, error: KfwdError | None) -> None:
+        """Both directions are over: tell the receiver, once."""
         if self._over:
             return
         self._over = True
         self._error = error
         if self._receiver is not None:
-            self._receiver.closed(error)
+            self._loop.call_soon(self._receiver.closed, error)  # never from within our `close`
 
     # -- its output -------------------------------------------------------------------------------
 
@@ -136,7 +143,7 @@ class PipeStream(ByteStream):
             return
         self._receiver.eof_received()
         if self.process.returncode is not None:
-            self._finish(self.verdict())
+            self.finish(self.verdict())
 
     def _close_output(self) -> None:
         if not self._output.closed:

@@ -14,6 +14,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from weakref import WeakSet
 
 from kfwd_nb.agent.connectors import Connector, Place, refused
 from kfwd_nb.agent.connectors.loopback import real_port
@@ -48,12 +49,14 @@ class SocatConnector(Connector):
 
     def __init__(self, *, isolated: bool) -> None:
         self._isolated = isolated
+        self._streams: WeakSet[SocatStream] = WeakSet()
 
     async def open(self, pod: Place, port: int) -> SocatStream:
         """See `Connector.open`."""
         argv = self._command(pod, port)
         _check_installed(argv)
         stream = SocatStream(_started(argv))
+        self._streams.add(stream)
         try:
             async with asyncio.timeout(START_TIME):
                 connected = await stream.connected()
@@ -67,9 +70,15 @@ class SocatConnector(Connector):
             stream.close()
             raise
         if not connected:
+            words = stream.trouble() or stream.last_words()
             stream.close()
-            raise refused(pod, port, f"socat: {stream.trouble() or stream.last_words()}")
+            raise refused(pod, port, f"socat: {words}")
         return stream
+
+    def close(self) -> None:
+        """End every process that is left."""
+        for stream in list(self._streams):
+            stream.end()
 
     def _command(self, pod: Place, port: int) -> list[str]:
         socat = ["socat", "-d", "-d", "-b", str(BLOCK_SIZE), "-t", str(HALF_OPEN_TIME)]
@@ -146,6 +155,11 @@ class SocatStream(PipeStream):
             return LostError(f"{how}: {self.last_words()}", where="node agent")
         return None
 
+    def finish(self, error: KfwdError | None) -> None:
+        """See `PipeStream.finish`."""
+        super().finish(error)
+        self._errors.close()
+
     def trouble(self) -> str:
         """The error that socat reported, in its words; empty for none."""
         self._listen()
@@ -158,6 +172,8 @@ class SocatStream(PipeStream):
 
     def _listen(self) -> bool:
         """Take what was said meanwhile; True when nothing more will come."""
+        if self._errors.closed:
+            return True
         try:
             while words := os.read(self._errors.fileno(), MAX_WORDS):
                 self._said += words
