@@ -290,6 +290,11 @@ class Forward:
 
     # -- client.session.Ledger --------------------------------------------------------------------
 
+    @property
+    def stopping(self) -> bool:
+        """It was stopped; what remains of its connections is ending."""
+        return self.state == "stopped"
+
     def changed(self, *, bytes_in: int = 0, bytes_out: int = 0) -> None:
         """Note that something visible changed."""
         self.revision += 1

@@ -19,6 +19,10 @@ LOCAL = 0
 class Ledger(Protocol):
     """Who keeps the books of a forward."""
 
+    @property
+    def stopping(self) -> bool:
+        """The forward itself is being stopped: its connections end, but none fails."""
+
     def changed(self, *, bytes_in: int = 0, bytes_out: int = 0) -> None:
         """Something visible changed; so many bytes have passed."""
 
@@ -94,12 +98,13 @@ class Session:
         connection = self.connection
         connection.state = "closed"
         connection.closed = time.time()
-        connection.failed = error is not None
-        if error is None:
-            who = "the pod" if self._first_ended else "the local program"
-            connection.reason = f"closed by {who}."
-        elif side == LOCAL:
-            connection.reason = f"the local program: {error.what}"
-        else:
-            connection.reason = error.what
+        connection.failed = error is not None and not self._ledger.stopping
+        connection.reason = self._reason(error, side)
         self._ledger.closed(connection)
+
+    def _reason(self, error: KfwdError | None, side: int | None) -> str:
+        if self._ledger.stopping:
+            return "the forward was stopped."
+        if error is None:
+            return f"closed by {'the pod' if self._first_ended else 'the local program'}."
+        return f"the local program: {error.what}" if side == LOCAL else error.what
