@@ -21,7 +21,7 @@ from kfwd_nb.client.loops import LoopName, Runner, runner
 from kfwd_nb.client.session import Session
 from kfwd_nb.client.switch_interval import switch_interval
 from kfwd_nb.client.watchdog import Watchdog
-from kfwd_nb.errors import UsageError
+from kfwd_nb.errors import LimitError, UsageError
 from kfwd_nb.kube.kubeconfig import ClusterAccess
 from kfwd_nb.ports import PortSpec, Target
 from kfwd_nb.transport.descriptors import raise_descriptor_limit
@@ -82,7 +82,7 @@ class Forward:
         self._dialer: Dialer | None = None
         self._listeners: list[socket.socket] = []
         self._tasks: set[asyncio.Task[None]] = set()
-        self._open: dict[int, Connection] = {}
+        self._open: dict[int, Session] = {}
         self._closed: deque[Connection] = deque(maxlen=MAX_CLOSED)
         self._numbers = itertools.count(1)
         self._totals = Totals()
@@ -143,8 +143,9 @@ class Forward:
 
     def connections(self) -> list[Connection]:
         """Copies of the connections that are open, and of the last `MAX_CLOSED` that were."""
-        both = [*self._closed, *self._open.values()]
-        return sorted((copy.copy(each) for each in both), key=lambda each: each.number)
+        closed, sessions = list(self._closed), list(self._open.values())
+        both = [*closed, *(each.connection for each in sessions)]
+        return sorted(map(copy.copy, both), key=lambda each: each.number)
 
     @property
     def totals(self) -> Totals:
@@ -221,13 +222,14 @@ class Forward:
 
     def _listen(self, spec: PortSpec) -> ForwardedPort:
         assert self._dialer is not None
-        local = self._dialer.port_number(spec.remote) if spec.local is None else spec.local
+        remote = self._dialer.port_number(spec.remote)
+        local = remote if spec.local is None else spec.local
         sockets = listen(self.parameters.address, local)
         self._listeners += sockets
         names = [sock.getsockname() for sock in sockets]
-        port = ForwardedPort(tuple(name[0] for name in names), names[0][1], spec.remote)
+        port = ForwardedPort(tuple(name[0] for name in names), names[0][1], remote)
         for sock in sockets:
-            self._spawn(self._accept(sock, port))
+            self._spawn(self._accept(sock, port, spec.remote))
         return port
 
     async def _stop(self, reason: str = "") -> None:
@@ -240,6 +242,8 @@ class Forward:
         if self._watchdog is not None:
             self._watchdog.stop()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for session in list(self._open.values()):
+            session.end()
         if self._open:
             self._last_closed = asyncio.get_running_loop().create_future()
             await self._last_closed
@@ -257,7 +261,9 @@ class Forward:
 
     # -- connections ------------------------------------------------------------------------------
 
-    async def _accept(self, listener: socket.socket, port: ForwardedPort) -> None:
+    async def _accept(
+        self, listener: socket.socket, port: ForwardedPort, remote: int | str
+    ) -> None:
         loop = asyncio.get_running_loop()
         while True:
             try:
@@ -266,22 +272,22 @@ class Forward:
                 # No descriptor is left, or the peer was gone before we came.
                 await asyncio.sleep(ACCEPT_PAUSE)
                 continue
-            self._spawn(self._serve(sock, f"{peer[0]}:{peer[1]}", port))
+            host = f"[{peer[0]}]" if ":" in peer[0] else peer[0]
+            connection = Connection(
+                next(self._numbers), f"{host}:{peer[1]}", port.local, port.remote, time.time()
+            )
+            self._spawn(self._serve(sock, Session(connection, self), remote))
 
-    async def _serve(self, sock: socket.socket, peer: str, port: ForwardedPort) -> None:
-        remote = port.remote if isinstance(port.remote, int) else 0
-        connection = Connection(next(self._numbers), peer, port.local, remote, time.time())
+    async def _serve(self, sock: socket.socket, session: Session, remote: int | str) -> None:
         self._totals = replace(self._totals, opened=self._totals.opened + 1)
         if len(self._open) >= MAX_CONNECTIONS:
-            sock.close()
-            connection.state, connection.failed = "closed", True
-            connection.reason = f"more than {MAX_CONNECTIONS} connections at once."
-            self.closed(connection)
+            limit = LimitError(f"more than {MAX_CONNECTIONS} connections at once.")
+            session.refuse(sock, limit)
             return
-        self._open[connection.number] = connection
+        self._open[session.connection.number] = session
         self.changed()
         assert self._dialer is not None
-        await Session(connection, self).run(sock, self._dialer, port.remote)
+        await session.run(sock, self._dialer, remote)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

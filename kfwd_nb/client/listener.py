@@ -25,13 +25,13 @@ class ForwardedPort:
     Attributes:
         addresses: what it listens on; `localhost` is 127.0.0.1 and, where there is one, ::1.
         local: the local port.
-        remote: the port as the target knows it, a number or a name.
+        remote: the target's port; a name that was given is its number here.
         protocol: TCP.
     """
 
     addresses: tuple[str, ...]
     local: int
-    remote: int | str
+    remote: int
     protocol: str = "TCP"
 
     @property

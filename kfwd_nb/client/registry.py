@@ -99,10 +99,11 @@ def forward_or_existing(
             if each.parameters == parameters and name in (None, each.name):
                 return each, "already"
         replaced = [each for each in running if _replaces(parameters, name, each)]
+        taken = _running.keys() - {each.name for each in replaced}
+        new = Forward(name or _free_name(parameters, taken), parameters, access)
         for each in replaced:
             each.stop()
             _running.pop(each.name, None)
-        new = Forward(name or _free_name(parameters), parameters, access)
         new.start()
         _running[new.name] = new
         return new, "replaced" if replaced else "started"
@@ -116,9 +117,9 @@ def _replaces(parameters: ForwardParameters, name: str | None, other: Forward) -
     return other.target == parameters.target and bool(wanted & held)
 
 
-def _free_name(parameters: ForwardParameters) -> str:
+def _free_name(parameters: ForwardParameters, taken: set[str]) -> str:
     target = parameters.target
     plain = target.name if target.kind == "pod" else str(target)
     ports = "-".join(str(spec.remote) for spec in parameters.ports)
     candidates = [plain, f"{plain}-{ports}", *(f"{plain}-{ports}-{n}" for n in range(2, 10_000))]
-    return next(each for each in candidates if each not in _running)
+    return next(each for each in candidates if each not in taken)

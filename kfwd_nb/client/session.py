@@ -33,19 +33,20 @@ class Ledger(Protocol):
 class Session:
     """Couples a local socket with a dialed stream and keeps its `Connection` true."""
 
-    __slots__ = ("_accepted", "_first_ended", "_ledger", "connection")
+    __slots__ = ("_accepted", "_first_ended", "_ledger", "_local", "connection")
 
     def __init__(self, connection: Connection, ledger: Ledger) -> None:
         self.connection = connection
         self._ledger = ledger
         self._accepted = time.monotonic()
         self._first_ended: int | None = None
+        self._local: SocketStream | None = None
 
     async def run(self, sock: socket.socket, dialer: Dialer, remote: int | str) -> None:
         """Dial and couple; returns when bytes flow, or when the connection has failed."""
         local: SocketStream | None = None
         try:
-            local = await accepted_socket(sock)
+            local = self._local = await accepted_socket(sock)
             dialed = await dialer.dial(remote)
         except KfwdError as error:
             self._give_up(local or sock, error)
@@ -61,6 +62,15 @@ class Session:
         self.connection.state = "open"
         self._ledger.changed()
         Pump(local, dialed.stream, self)
+
+    def refuse(self, sock: socket.socket, error: KfwdError) -> None:
+        """End it before it was dialed."""
+        self._give_up(sock, error)
+
+    def end(self) -> None:
+        """Give the local program up, with all that still waits for it to read."""
+        if self._local is not None:
+            self._local.close(LostError("the forward was stopped."))
 
     def _give_up(self, local: SocketStream | socket.socket, error: KfwdError) -> None:
         if isinstance(local, SocketStream):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -50,6 +50,7 @@ class NodeLink:
         self._address: tuple[str, int] | None = None
         self._tunnel: Tunnel | None = None
         self._redirected = asyncio.Event()
+        self._ended = False
         self._task = asyncio.get_running_loop().create_task(self._run(), name=f"node {name}")
         self._task.add_done_callback(_log_crash)
 
@@ -83,6 +84,7 @@ class NodeLink:
 
     def end(self) -> None:
         """End the link for good, soon."""
+        self._ended = True
         self._task.cancel()
 
     async def close(self) -> None:
@@ -92,7 +94,7 @@ class NodeLink:
 
     # -- the tunnel -------------------------------------------------------------------------------
 
-    async def _run(self) -> NoReturn:
+    async def _run(self) -> None:
         wait = FIRST_REDIAL
         await self._redirected.wait()
         while True:
@@ -104,6 +106,9 @@ class NodeLink:
                 wait = FIRST_REDIAL
             except KfwdError as error:
                 self._lost(error)
+            if self._ended:
+                # A task group whose tasks fail while it is cancelled forgets that it was.
+                return
             with suppress(TimeoutError):
                 async with asyncio.timeout(wait):
                     await self._redirected.wait()
@@ -179,7 +184,7 @@ def without_node(pod: Pod, now: str) -> Pod:
     return msgspec.structs.replace(pod, status=status)
 
 
-def _log_crash(task: asyncio.Task[NoReturn]) -> None:
+def _log_crash(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
         logger.critical("%s: its link ended by a bug", task.get_name(), exc_info=error)
 

@@ -11,7 +11,7 @@ import os
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
-from kfwd_nb.errors import KfwdError, LostError, RemoteProtocolError
+from kfwd_nb.errors import KfwdError, LimitError, LostError, RemoteProtocolError
 from kfwd_nb.protocol.http2 import (
     BodyReceived,
     ConnectionTerminated,
@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 
 WRITE_HIGH_WATER = 1 << 18
 """Octets that may wait in a connection's TLS before its streams hold theirs back."""
+
+MAX_UNREAD = 1 << 23
+"""Octets that may wait for a peer that asks and asks (PING, SETTINGS) and reads no answer. Payload
+stops at `WRITE_HIGH_WATER` and one frame."""
 
 
 class Role(Protocol):
@@ -203,6 +207,8 @@ class Http2Driver(asyncio.BufferedProtocol):
             data = self.connection.data_to_send()
             if data:
                 self._transport.write(data)
+                if self._transport.get_write_buffer_size() > MAX_UNREAD:
+                    self.abandon(LimitError(f"the peer leaves {MAX_UNREAD} octets unread."))
 
     def write_frame(self, data: bytes | bytearray | memoryview) -> None:
         """Send a DATA frame after the control frames that wait. TLS has copied `data` on return."""

@@ -24,18 +24,20 @@ class LoopThread:
         self.loop.run_forever()
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run on the loop and wait for the result; an interrupt of the wait cancels it."""
+        """Run on the loop and wait for the result; an interrupt of the wait cancels it.
+
+        Raises:
+            RuntimeError: called on this very thread, which would wait for itself.
+        """
+        if threading.current_thread() is self._thread:
+            coroutine.close()
+            raise RuntimeError("await it: this is the thread that would run it")
         future = asyncio.run_coroutine_threadsafe(coroutine, self.loop)
         try:
             return future.result()
         except BaseException:
             future.cancel()
             raise
-
-    @property
-    def current(self) -> bool:
-        """We are on this very thread, where `run` would wait for itself."""
-        return threading.current_thread() is self._thread
 
 
 _instance: LoopThread | None = None
