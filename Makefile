@@ -37,7 +37,7 @@ lint: $(VENV)/.with-test
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --check --quiet
 	@$(BIN)/mypy --no-error-summary
-	@$(BIN)/lint-imports --no-timings > $(VENV)/.lint-imports || { cat $(VENV)/.lint-imports; exit 1; }
+	@$(BIN)/lint-imports > $(VENV)/.lint-imports || { cat $(VENV)/.lint-imports; exit 1; }
 
 bench: debian $(VENV)/.with-test
 	@$(BIN)/python tests/bench
