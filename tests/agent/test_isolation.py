@@ -111,9 +111,9 @@ async def test_limits_and_signals_are_the_usual_ones_again(node):
     from kfwd_nb.transport.descriptors import raise_descriptor_limit
 
     raise_descriptor_limit()
-    script = "ulimit -n; (kill -PIPE $(sh -c 'echo $PPID'); echo ignored); sleep 1000"
+    script = "ulimit -n; (kill -PIPE $(sh -c 'echo $PPID'); echo ignored); echo end; sleep 1000"
     await ready(node, make_pod("web", "sh", "-c", script))
-    await said(node, "1024")
+    await said(node, "1024", "end")
 
 
 async def test_environment_and_directory_reach_the_process(node):
