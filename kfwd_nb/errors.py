@@ -105,8 +105,15 @@ class LocalProtocolError(ProtocolError):
 class RemoteProtocolError(ProtocolError):
     """By the peer; `code` is the wire's own error code for the reply, where it has one."""
 
-    def __init__(self, what: str, *, code: int | None = None, where: Hop | None = None) -> None:
-        super().__init__(what, where=where)
+    def __init__(
+        self,
+        what: str,
+        *,
+        code: int | None = None,
+        where: Hop | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(what, where=where, hint=hint)
         self.code = code
 
 

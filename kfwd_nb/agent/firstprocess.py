@@ -117,7 +117,7 @@ class FirstProcess:
                 self.pid = int(pid)
             case ["ready", note]:
                 self.note = note
-                self._ready.set_result(None)
+                _succeed(self._ready)
             case ["failed", why]:
                 _fail(self._ready, SandboxError(f"{why}."))
             case ["started", name]:

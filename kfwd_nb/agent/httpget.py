@@ -24,7 +24,7 @@ async def get_status(stream: ByteStream, path: str, host: str) -> int:
             target=path or "/",
             headers=[("host", host), ("user-agent", "kube-probe/kfwd"), ("connection", "close")],
         )
-    except h11.LocalProtocolError as error:
+    except (h11.LocalProtocolError, UnicodeError) as error:
         raise UsageError(f"httpGet path {path!r}: {error}") from None
     data = bytes(HEADROOM) + (probe.connection.send(request) or b"")
     probe.connection.send(h11.EndOfMessage())

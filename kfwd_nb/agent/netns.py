@@ -56,8 +56,9 @@ class NamespaceThread:
     async def _inside(self, netns: int, job: Callable[[], T]) -> T:
         # A descriptor of our own: the pod may end meanwhile, and its number lead to another pod.
         own = os.dup(netns)
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._executor, self._enter, own, job)
+        future = self._executor.submit(self._enter, own, job)
+        future.add_done_callback(lambda done: os.close(own) if done.cancelled() else None)
+        return await asyncio.wrap_future(future)
 
     def _enter(self, netns: int, job: Callable[[], T]) -> T:
         try:

@@ -122,7 +122,7 @@ class PodWorker:
                 self._lose()
             else:
                 await self._apply(*event)
-        await self._clear(0)
+        await self.stop(0)  # the same task that a `stop` from outside waits for
 
     async def _make_sandbox(self) -> None:
         delay = lifecycle.BACKOFF_FIRST

@@ -10,6 +10,7 @@ from kfwd_nb.agent.isolation import MEANING
 from kfwd_nb.cli.command import Parser
 from kfwd_nb.cluster import MiniCluster
 from kfwd_nb.cluster.options import add_arguments, from_arguments
+from kfwd_nb.errors import printable
 
 LOOK = 0.5
 """Seconds between two looks at what the cluster has to say."""
@@ -55,4 +56,4 @@ def ready_line(cluster: MiniCluster) -> str:
 
 def say(text: str) -> None:
     """Print a line of progress; standard output is for the one line that scripts wait for."""
-    print(text, file=sys.stderr, flush=True)
+    print(printable(text), file=sys.stderr, flush=True)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 import itertools
+import os
 import socket
 import threading
 import time
@@ -89,6 +89,8 @@ class Forward:
         self._bytes_in = 0
         self._bytes_out = 0
         self._last_closed: asyncio.Future[None] | None = None
+        self._ending: asyncio.Task[None] | None = None
+        self._process = os.getpid()
         self._stopped = threading.Event()
         self._watchdog: Watchdog | None = None
 
@@ -143,9 +145,10 @@ class Forward:
 
     def connections(self) -> list[Connection]:
         """Copies of the connections that are open, and of the last `MAX_CLOSED` that were."""
-        closed, sessions = list(self._closed), list(self._open.values())
-        both = [*closed, *(each.connection for each in sessions)]
-        return sorted(map(copy.copy, both), key=lambda each: each.number)
+        # The open ones first: one that closes in between is then in both, not in neither.
+        both = {number: each.connection for number, each in list(self._open.items())}
+        both |= {each.number: each for each in list(self._closed)}
+        return [replace(both[number]) for number in sorted(both)]
 
     @property
     def totals(self) -> Totals:
@@ -168,7 +171,8 @@ class Forward:
 
     def stop(self) -> None:
         """Close the listeners and every connection; nothing if that was done already."""
-        self._runner.run(self._stop())
+        if self._process == os.getpid():  # a fork does not own its parent's
+            self._runner.run(self._stop())
 
     def wait(self, timeout: float | None = None) -> bool:
         """Block until it is stopped, at most `timeout` seconds; False if it still runs."""
@@ -210,7 +214,7 @@ class Forward:
         try:
             await dialer.start([spec.remote for spec in self.parameters.ports])
             self.isolation = dialer.isolation
-            self.ports = tuple([self._listen(spec) for spec in self.parameters.ports])
+            self.ports = tuple([await self._listen(spec) for spec in self.parameters.ports])
         except BaseException:
             self._release()
             raise
@@ -220,11 +224,12 @@ class Forward:
         self.state = "listening"
         self.revision += 1
 
-    def _listen(self, spec: PortSpec) -> ForwardedPort:
+    async def _listen(self, spec: PortSpec) -> ForwardedPort:
         assert self._dialer is not None
         remote = self._dialer.port_number(spec.remote)
         local = remote if spec.local is None else spec.local
-        sockets = listen(self.parameters.address, local)
+        # On a thread: a name is looked up, and who holds a port is searched for in all processes.
+        sockets = await asyncio.to_thread(listen, self.parameters.address, local)
         self._listeners += sockets
         names = [sock.getsockname() for sock in sockets]
         port = ForwardedPort(tuple(name[0] for name in names), names[0][1], remote)
@@ -232,10 +237,14 @@ class Forward:
             self._spawn(self._accept(sock, port, spec.remote))
         return port
 
-    async def _stop(self, reason: str = "") -> None:
-        if self.state == "stopped":
-            return
-        was_listening, self.state, self.reason = self.ready, "stopped", reason
+    async def _stop(self) -> None:
+        """End once, to the end: an interrupt of who waits for it does not leave it half done."""
+        if self._ending is None:
+            self._ending = asyncio.get_running_loop().create_task(self._end())
+        await asyncio.shield(self._ending)
+
+    async def _end(self) -> None:
+        was_listening, self.state = self.ready, "stopped"
         self._release()
         if was_listening:
             switch_interval.release()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 from typing import Literal, cast
@@ -14,7 +15,11 @@ from kfwd_nb.ports import parse_ports, parse_target
 Outcome = Literal["started", "already", "replaced"]
 
 _running: dict[str, Forward] = {}
-_lock = threading.RLock()
+_lock = threading.Lock()
+"""Held for the moment that a look into `_running` takes."""
+
+_starting = threading.RLock()
+"""Held while a forward is looked for and, if there is none, started: for seconds, perhaps."""
 
 
 def forwards() -> list[Forward]:
@@ -93,7 +98,7 @@ def forward_or_existing(
         address=address,
         loop=cast("LoopName", loop),
     )
-    with _lock:
+    with _starting:
         running = forwards()
         for each in running:
             if each.parameters == parameters and name in (None, each.name):
@@ -103,9 +108,11 @@ def forward_or_existing(
         new = Forward(name or _free_name(parameters, taken), parameters, access)
         for each in replaced:
             each.stop()
-            _running.pop(each.name, None)
+            with _lock:
+                _running.pop(each.name, None)
         new.start()
-        _running[new.name] = new
+        with _lock:
+            _running[new.name] = new
         return new, "replaced" if replaced else "started"
 
 
@@ -123,3 +130,14 @@ def _free_name(parameters: ForwardParameters, taken: set[str]) -> str:
     ports = "-".join(str(spec.remote) for spec in parameters.ports)
     candidates = [plain, f"{plain}-{ports}", *(f"{plain}-{ports}-{n}" for n in range(2, 10_000))]
     return next(each for each in candidates if each not in taken)
+
+
+def _forget() -> None:
+    """A forked child has no forwards: their sockets are closed there, and nobody pumps."""
+    global _lock, _starting
+    _lock, _starting = threading.Lock(), threading.RLock()
+    _running.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)

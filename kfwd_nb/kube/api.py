@@ -72,8 +72,10 @@ class ApiClient:
         Raises:
             KfwdError: the request fails; the kind says why.
         """
-        version: dict[str, Any] = msgspec.json.decode(await self._get("/version"))
-        return version
+        try:
+            return msgspec.json.decode(await self._get("/version"), type=dict[str, Any])
+        except msgspec.MsgspecError:
+            raise LostError("what answers there is no Kubernetes API server.") from None
 
     async def list_all(self, kind: type[O], namespace: str | None = None) -> list[O]:
         """All objects of a kind, in one namespace or in all.

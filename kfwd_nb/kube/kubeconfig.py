@@ -104,7 +104,7 @@ def load(kubeconfig: str | Path | None = None, context: str | None = None) -> Cl
     places = _places(kubeconfig)
     contexts: list[str] = []
     for label, path in places:
-        if not path.is_file():
+        if not os.path.isfile(path):  # noqa: PTH113 - is_file raises where it may not look
             continue
         file = read(path)
         names = [each.name for each in file.contexts or ()]

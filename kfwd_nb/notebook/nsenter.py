@@ -9,12 +9,13 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Sequence
+from typing import IO
 
 from kfwd_nb.errors import UnavailableError, UsageError
 from kfwd_nb.notebook.results import Entered
 
 MAX_OUTPUT = 256 * 1024
-"""Characters of a command's output that are kept, the last ones."""
+"""Bytes of a command's output that are kept, the last ones."""
 
 SHARED = "loopback isolation: pods share this machine's network, so the command ran as it is"
 
@@ -52,16 +53,28 @@ def enter(pid: int, isolation: str, command: Sequence[str]) -> Entered:
             hint="pods use this machine's file system; install it here.",
         )
     try:
-        done = subprocess.run(
+        with subprocess.Popen(
             words,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            check=False,
-        )
+            bufsize=0,
+        ) as process:
+            try:
+                output = _tail(process.stdout)
+            except BaseException:
+                process.kill()
+                raise
     except OSError as error:
         raise UnavailableError(f"{words[0]} could not be started: {error.strerror}.") from None
     note = SHARED if isolation == "loopback" else ""
-    return Entered(shlex.join(words), note, done.stdout[-MAX_OUTPUT:], done.returncode)
+    return Entered(shlex.join(words), note, output, process.returncode)
+
+
+def _tail(stream: IO[bytes] | None) -> str:
+    """The end of what comes, without keeping the rest."""
+    kept = bytearray()
+    while stream is not None and (piece := stream.read(1 << 16)):
+        kept += piece
+        del kept[:-MAX_OUTPUT]
+    return kept.decode(errors="replace")

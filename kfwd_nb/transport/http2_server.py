@@ -23,6 +23,10 @@ from kfwd_nb.transport.outbound import Outbound
 from kfwd_nb.transport.resets import CANCEL, INTERNAL_ERROR, NO_ERROR
 from kfwd_nb.transport.tunnel_stream import TunnelStream
 
+MAX_BODIES = 2 * MAX_BODY
+"""Octets of all request bodies of a connection that are still on their way: nobody has been asked
+yet who sends them."""
+
 log = logging.getLogger(__name__)
 
 
@@ -76,7 +80,8 @@ class Http2Server:
         if body is None:
             return
         body.gathered += data
-        if len(body.gathered) > MAX_BODY:
+        gathered = sum(len(each.gathered) for each in self._bodies.values())
+        if len(body.gathered) > MAX_BODY or gathered > MAX_BODIES:
             self._bodies.pop(stream_id)
             self.driver.reset(stream_id, CANCEL)
             self._cancel(stream_id)

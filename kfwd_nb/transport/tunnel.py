@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import sys
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 
 from kfwd_nb.errors import KfwdError, LimitError, LostError, UnavailableError
 from kfwd_nb.protocol.connect import error_of
 from kfwd_nb.protocol.http2.events import Headers
-from kfwd_nb.transport.forks import close_in_children
 from kfwd_nb.transport.http import MAX_BODY, error_of_response
 from kfwd_nb.transport.http2 import Http2Driver
 from kfwd_nb.transport.outbound import Outbound
 from kfwd_nb.transport.resets import CANCEL, reset_error
 from kfwd_nb.transport.tls import H2
+from kfwd_nb.transport.tls_transport import TlsTransport, handshake
 from kfwd_nb.transport.tunnel_stream import TunnelStream
 
 CONNECT_TIMEOUT = 10.0
@@ -82,17 +83,10 @@ class Tunnel:
             LostError: TLS fails, or the server does not speak HTTP/2.
         """
         tunnel = cls(headers or {}, f"{host}:{port}")
-        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 sock = await _connect(host, port)
-                close_in_children(sock)
-                transport, _ = await loop.create_connection(
-                    lambda: tunnel._driver,
-                    sock=sock,
-                    ssl=context,
-                    server_hostname=server_hostname or host,
-                )
+                alpn = await _secure(sock, context, server_hostname or host, tunnel._driver)
         except ssl.SSLError as error:
             raise LostError(f"no TLS with {host}:{port}: {error.reason or error}.") from None
         except TimeoutError:
@@ -103,9 +97,8 @@ class Tunnel:
             raise UnavailableError(
                 f"nobody answers at {host}:{port}: {error.strerror or error}."
             ) from None
-        ssl_object = transport.get_extra_info("ssl_object")
-        if ssl_object.selected_alpn_protocol() != H2:
-            transport.abort()
+        if alpn != H2:
+            tunnel._driver.abandon(LostError("HTTP/2 was not agreed on."))
             raise LostError(f"{host}:{port} does not speak HTTP/2.")
         return tunnel
 
@@ -330,3 +323,19 @@ async def _connect(host: str, port: int) -> socket.socket:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             return sock
     raise failure or OSError("the name has no address")
+
+
+async def _secure(
+    sock: socket.socket, context: ssl.SSLContext, name: str, protocol: asyncio.BufferedProtocol
+) -> str | None:
+    """TLS on a connected socket, then `protocol` on that; the protocol that ALPN has chosen."""
+    loop = asyncio.get_running_loop()
+    if sys.platform == "win32":  # its loop watches no descriptors
+        transport, _ = await loop.create_connection(
+            lambda: protocol, sock=sock, ssl=context, server_hostname=name
+        )
+        return str(transport.get_extra_info("ssl_object").selected_alpn_protocol())
+    tls = await handshake(sock, context, server_hostname=name)
+    chosen = tls.selected_alpn_protocol()
+    TlsTransport(tls, protocol).begin()
+    return chosen

@@ -53,7 +53,11 @@ async def connect(sock: socket.socket, address: str, port: int) -> ByteStream:
             connections may have can be our own, and TCP then connects the two (RFC 9293 §3.5).
     """
     stream = await open_socket(sock, (address, port))
-    if sock.getsockname() == sock.getpeername():
+    try:
+        itself = sock.getsockname() == sock.getpeername()
+    except OSError:  # reset since: its receiver will hear of it
+        return stream
+    if itself:
         stream.close()
         raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
     return stream

@@ -51,6 +51,31 @@ CLIENT_PREFACE_LENGTH = 24
 """Octets that a client sends before its first frame (RFC 9113 §3.4)."""
 
 
+RECOUNT = 256
+"""Streams that are opened between two counts of all streams."""
+
+
+class _H2(H2Connection):
+    """`h2` walks all its streams whenever one is opened, milliseconds where thousands are held.
+
+    Here it does so once in `RECOUNT` times, and whenever the peer's or our own limit may be near;
+    in between, every stream opened since counts as open still.
+    """
+
+    def __init__(self, config: H2Configuration) -> None:
+        super().__init__(config)
+        self._counted = {0: (0, RECOUNT), 1: (0, RECOUNT)}  # open then, opened since
+
+    def _open_streams(self, remainder: int) -> int:
+        open_then, since = self._counted[remainder]
+        ours = bool(remainder) == self.config.client_side
+        limit = (self.remote_settings if ours else self.local_settings).max_concurrent_streams
+        if since >= RECOUNT or open_then + since >= limit:
+            open_then, since = super()._open_streams(remainder), 0
+        self._counted[remainder] = open_then, since + 1
+        return open_then + since
+
+
 class _Stream:
     """The two windows of a stream, and whether its DATA takes the short road."""
 
@@ -78,7 +103,7 @@ class Http2Connection:
 
     def __init__(self, *, client: bool) -> None:
         self._client = client
-        self._h2 = H2Connection(H2Configuration(client_side=client))
+        self._h2 = _H2(H2Configuration(client_side=client))
         settings = {
             SettingCodes.INITIAL_WINDOW_SIZE: STREAM_WINDOW,
             SettingCodes.MAX_FRAME_SIZE: MAX_FRAME_SIZE,
