@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from kfwd_nb._version import __version__
@@ -48,13 +49,13 @@ def __getattr__(name: str) -> Any:
     """Import a public name at its first use: `%load_ext` does not wait for what it needs not."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib
-
     return getattr(importlib.import_module(_HOMES[name]), name)
 
 
 def load_ipython_extension(ip: Any) -> None:
     """`%load_ext kfwd_nb`: the magics `%portforward` and `%kfwd`."""
+    # The client too (0.1 s), while nobody waits for a port.
+    importlib.import_module("kfwd_nb.client")
     from kfwd_nb.notebook.extension import load
 
     load(ip)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from kfwd_nb.errors import LostError, NotFoundError, UnavailableError
+from kfwd_nb.errors import KfwdError, LostError, NotFoundError, UnavailableError
 from kfwd_nb.kube.api import ApiClient, open_tunnel
 from kfwd_nb.kube.kubeconfig import ClusterAccess
 from kfwd_nb.kube.resolve import find_service, resolve, service_port
@@ -28,6 +29,8 @@ class Dialed:
 class Dialer:
     """Dials one target in one namespace of one cluster.
 
+    `trouble` is told in words when the tunnel is lost, and "" when there is one again.
+
     Attributes:
         dialect: the wire to the cluster.
         isolation: how the cluster keeps its pods apart; empty where nothing says.
@@ -35,8 +38,16 @@ class Dialer:
 
     dialect = "connect"
 
-    def __init__(self, access: ClusterAccess, target: Target, namespace: str) -> None:
+    def __init__(
+        self,
+        access: ClusterAccess,
+        target: Target,
+        namespace: str,
+        trouble: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self.isolation = ""
+        self._trouble = trouble
+        self._closed = False
         self._access = access
         self._target = target
         self._namespace = namespace
@@ -91,6 +102,7 @@ class Dialer:
 
     def close(self) -> None:
         """End the tunnel, and every connection on it."""
+        self._closed = True
         if self._tunnel is not None:
             self._tunnel.close(LostError("the forward was stopped."))
 
@@ -98,7 +110,15 @@ class Dialer:
         async with self._opening:
             if self._tunnel is None or not self._tunnel.alive:
                 self._tunnel = await open_tunnel(self._access)
+                self._tunnel.closed.add_done_callback(self._lost)
+                self._trouble("")
             return self._tunnel
+
+    def _lost(self, closed: asyncio.Future[KfwdError | None]) -> None:
+        if not self._closed:
+            error = closed.result()
+            why = f" ({error.what.rstrip('.')})" if error is not None else ""
+            self._trouble(f"the tunnel to the relay was lost{why}; a new connection opens another.")
 
     async def _find(self, client: ApiClient, remotes: list[int | str]) -> None:
         """What each port means now.

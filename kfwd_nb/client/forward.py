@@ -60,7 +60,7 @@ class Forward:
         name: what `--stop` takes.
         parameters: what was asked for.
         state: `starting`, `listening` or `stopped`.
-        reason: why it stopped, if that was not asked for.
+        reason: what is wrong with it now; empty while all is well.
         ports: one for each PORT argument.
         revision: changes whenever something visible does.
         embedded: it leads into the embedded cluster that this process started.
@@ -137,9 +137,19 @@ class Forward:
             raise UsageError(f"{self.name} has {len(self.ports)} ports.", hint="see `.ports`.")
         return self.ports[0].local
 
-    def url(self, scheme: str = "http", path: str = "/") -> str:
-        """Address of the first port, for code in this process: `http://127.0.0.1:8080/`."""
-        port = self.ports[0]
+    def url(self, scheme: str = "http", path: str = "/", *, remote: int | None = None) -> str:
+        """Address of a port, for code in this process: `http://127.0.0.1:8080/`.
+
+        `remote` says which one, by the target's port; a forward that has several needs it.
+
+        Raises:
+            UsageError: it has several and none was named, or it has no such port.
+        """
+        found = [port for port in self.ports if remote in (None, port.remote)]
+        if not found or (remote is None and len(found) > 1):
+            ports = ", ".join(str(port.remote) for port in self.ports)
+            raise UsageError(f"{self.name} has the ports {ports}.", hint="name one: remote=80.")
+        port = found[0]
         host = f"[{port.address}]" if ":" in port.address else port.address
         return f"{scheme}://{host}:{port.local}/{path.lstrip('/')}"
 
@@ -210,13 +220,13 @@ class Forward:
 
     async def _start(self) -> None:
         raise_descriptor_limit()
-        dialer = self._dialer = Dialer(self._access, self.target, self.namespace)
+        dialer = self._dialer = Dialer(self._access, self.target, self.namespace, self._trouble)
         try:
             await dialer.start([spec.remote for spec in self.parameters.ports])
             self.isolation = dialer.isolation
             self.ports = tuple([await self._listen(spec) for spec in self.parameters.ports])
         except BaseException:
-            self._release()
+            await self._release()
             raise
         switch_interval.acquire()
         if self.parameters.loop == "kernel":
@@ -229,7 +239,7 @@ class Forward:
         remote = self._dialer.port_number(spec.remote)
         local = remote if spec.local is None else spec.local
         # On a thread: a name is looked up, and who holds a port is searched for in all processes.
-        sockets = await asyncio.to_thread(listen, self.parameters.address, local)
+        sockets = await asyncio.to_thread(listen, self.parameters.address, local, remote)
         self._listeners += sockets
         names = [sock.getsockname() for sock in sockets]
         port = ForwardedPort(tuple(name[0] for name in names), names[0][1], remote)
@@ -244,13 +254,12 @@ class Forward:
         await asyncio.shield(self._ending)
 
     async def _end(self) -> None:
-        was_listening, self.state = self.ready, "stopped"
-        self._release()
+        was_listening, self.state, self.reason = self.ready, "stopped", ""
+        await self._release()
         if was_listening:
             switch_interval.release()
         if self._watchdog is not None:
             self._watchdog.stop()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
         for session in list(self._open.values()):
             session.end()
         if self._open:
@@ -259,9 +268,11 @@ class Forward:
         self.revision += 1
         self._stopped.set()
 
-    def _release(self) -> None:
+    async def _release(self) -> None:
         for task in self._tasks:
             task.cancel()
+        # A listener is closed after its accept has let go of its number, which may be given anew.
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         for sock in self._listeners:
             sock.close()
         self._listeners.clear()
@@ -302,6 +313,10 @@ class Forward:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def _trouble(self, reason: str) -> None:
+        self.reason = reason
+        self.revision += 1
 
     # -- client.session.Ledger --------------------------------------------------------------------
 

@@ -40,12 +40,13 @@ class ForwardedPort:
         return self.addresses[0]
 
 
-def listen(address: str, port: int) -> list[socket.socket]:
+def listen(address: str, port: int, remote: int) -> list[socket.socket]:
     """Listen on a port of `address`, on the same port for each of its families.
 
     Args:
         address: `localhost`, or an IP address of this machine.
         port: 0 for any free one.
+        remote: the port that it leads to, for hints.
 
     Raises:
         ListenError: it is taken (the text names the process), or may not be bound, or the address
@@ -64,7 +65,7 @@ def listen(address: str, port: int) -> list[socket.socket]:
                 sock.close()
             if port == 0 and sockets and error.errno == errno.EADDRINUSE:
                 continue
-            raise listen_error(error, addresses[len(sockets)], chosen) from None
+            raise listen_error(error, addresses[len(sockets)], chosen, remote) from None
         for sock in sockets:
             close_in_children(sock)
         return sockets
@@ -101,29 +102,31 @@ def _bind(address: str, port: int) -> socket.socket:
     return sock
 
 
-def listen_error(error: OSError, address: str, port: int) -> ListenError:
+def listen_error(error: OSError, address: str, port: int, remote: int) -> ListenError:
     """The error of a bind, in kubectl's words, with who holds the port and what to do."""
     what = f"Unable to listen on port {port}:"
     shown = f"[{address}]" if ":" in address else address
     if error.errno == errno.EADDRINUSE:
-        holder, hint = _holder(port)
+        holder, hint = _holder(port, remote)
         return ListenError(f"{what} {shown}:{port} is in use{holder}.", where="client", hint=hint)
     if error.errno in (errno.EACCES, errno.EPERM):
         return ListenError(
             f"{what} this user may not bind ports below 1024.",
             where="client",
-            hint=f"use a port above, as in {port + 8000}:{port}, or :{port} for any free one.",
+            hint=f"use a port above, as in {port + 8000}:{remote}, or :{remote} for any free one.",
         )
     if error.errno == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror):
-        return ListenError(f"{what} {address} is no address of this machine.", where="client")
+        return ListenError(
+            f"Unable to listen: {address} is no address of this machine.", where="client"
+        )
     return ListenError(f"{what} {shown}: {error.strerror or error}.", where="client")
 
 
-def _holder(port: int) -> tuple[str, str]:
+def _holder(port: int, remote: int) -> tuple[str, str]:
     """Who listens on `port`, as far as this user may know, and what to do about it."""
     import psutil
 
-    hint = "use another local port, or :PORT for any free one (as in :80)."
+    hint = f"use another local port, or :{remote} for any free one."
     with contextlib.suppress(psutil.Error, OSError):
         for connection in psutil.net_connections("tcp"):
             if connection.status != psutil.CONN_LISTEN or not connection.pid:
@@ -137,7 +140,7 @@ def _holder(port: int) -> tuple[str, str]:
             if any(parent.pid == connection.pid for parent in psutil.Process().parents()):
                 return (
                     f"{name}, the server that this notebook runs in",
-                    "use :PORT for any free local port (as in :80).",
+                    f"use :{remote} for any free local port.",
                 )
             return name, hint
     return "", hint

@@ -9,6 +9,7 @@ from typing import Literal, cast
 
 from kfwd_nb.client.forward import Forward, ForwardParameters
 from kfwd_nb.client.loops import LoopName
+from kfwd_nb.errors import ListenError
 from kfwd_nb.kube.kubeconfig import load
 from kfwd_nb.ports import parse_ports, parse_target
 
@@ -104,6 +105,7 @@ def forward_or_existing(
             if each.parameters == parameters and name in (None, each.name):
                 return each, "already"
         replaced = [each for each in running if _replaces(parameters, name, each)]
+        _refuse_taken(parameters, [each for each in running if each not in replaced])
         taken = _running.keys() - {each.name for each in replaced}
         new = Forward(name or _free_name(parameters, taken), parameters, access)
         for each in replaced:
@@ -121,7 +123,30 @@ def _replaces(parameters: ForwardParameters, name: str | None, other: Forward) -
         return other.name == name
     wanted = {spec.local for spec in parameters.ports if spec.local}
     held = {port.local for port in other.ports}
-    return other.target == parameters.target and bool(wanted & held)
+    theirs = other.parameters
+    same = (theirs.server, theirs.context, theirs.namespace, theirs.target) == (
+        parameters.server,
+        parameters.context,
+        parameters.namespace,
+        parameters.target,
+    )
+    return same and bool(wanted & held)
+
+
+def _refuse_taken(parameters: ForwardParameters, running: list[Forward]) -> None:
+    """Name the forward of this very process that holds a wanted port."""
+    for each in running:
+        for port in {spec.local for spec in parameters.ports if spec.local}:
+            if each.parameters.address == parameters.address and port in {
+                held.local for held in each.ports
+            }:
+                raise ListenError(
+                    f"Unable to listen on port {port}: your forward {each.name} ({each.target}) "
+                    "has it.",
+                    where="client",
+                    hint=f"`%portforward --stop {each.name}` ends that one; :PORT takes any free "
+                    "local port (as in :80).",
+                )
 
 
 def _free_name(parameters: ForwardParameters, taken: set[str]) -> str:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import socket
 import time
 from typing import Protocol
 
 from kfwd_nb.client.connection import Connection
 from kfwd_nb.client.dialer import Dialer
-from kfwd_nb.errors import KfwdError, LostError
+from kfwd_nb.errors import KfwdError, LostError, ResetError
 from kfwd_nb.transport.pump import Pump
 from kfwd_nb.transport.sockets import SocketStream, accepted_socket
+
+log = logging.getLogger(__name__)
 
 LOCAL = 0
 """The pump's side of the local program; the other one is the pod's."""
@@ -51,12 +55,14 @@ class Session:
         except KfwdError as error:
             self._give_up(local or sock, error)
             return
-        except OSError:
-            self._give_up(sock, LostError("the local program was gone at once."))
-            return
-        except BaseException:
+        except asyncio.CancelledError:
             self._give_up(local or sock, LostError("the forward was stopped."))
             raise
+        except Exception as error:
+            # A bug, or the system is out of something; the other connections go on.
+            self._give_up(local or sock, LostError(f"an internal error: {error!r}."))
+            log.exception("connection %s", self.connection.number)
+            return
         self.connection.pod, self.connection.node = dialed.pod, dialed.node
         self.connection.remote = dialed.port
         self.connection.state = "open"
@@ -108,7 +114,8 @@ class Session:
         connection = self.connection
         connection.state = "closed"
         connection.closed = time.time()
-        connection.failed = error is not None and not self._ledger.stopping
+        gave_up = side == LOCAL and isinstance(error, ResetError)
+        connection.failed = not (error is None or gave_up or self._ledger.stopping)
         connection.reason = self._reason(error, side)
         self._ledger.closed(connection)
 
@@ -116,5 +123,11 @@ class Session:
         if self._ledger.stopping:
             return "the forward was stopped."
         if error is None:
-            return f"closed by {'the pod' if self._first_ended else 'the local program'}."
-        return f"the local program: {error.what}" if side == LOCAL else error.what
+            return (
+                f"both sides done, {'the pod' if self._first_ended else 'the local program'} first."
+            )
+        if side != LOCAL:
+            return error.what
+        if isinstance(error, ResetError):
+            return "the local program closed before it had read all."
+        return f"the local program: {error.what}"

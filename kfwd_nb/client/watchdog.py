@@ -10,6 +10,8 @@ import sys
 import threading
 from collections.abc import Callable
 
+from kfwd_nb.protocol.keepalive import LOST_AFTER, PING_AFTER
+
 PERIOD = 1.0
 """Seconds that the loop may take to answer before it counts as blocked."""
 
@@ -47,7 +49,8 @@ class Watchdog:
 
     def _warning(self) -> str:
         return (
-            f"this cell blocks the kernel's event loop; {self._stands_still()} stands still until "
-            "it ends, and a call that waits for it waits for ever.\n"
+            f"something blocks the event loop; {self._stands_still()} stands still until it ends, "
+            "and a call that waits for that forward waits for ever. Connections that stand still "
+            f"for {PING_AFTER + LOST_AFTER:.0f} s are lost.\n"
             'hint: await instead of blocking, or forward with loop="thread".'
         )

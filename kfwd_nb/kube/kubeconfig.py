@@ -122,7 +122,7 @@ def load(kubeconfig: str | Path | None = None, context: str | None = None) -> Cl
     raise ConfigError(
         f"no cluster found; looked at {_listed(places)}, and for a service account in "
         f"{SERVICE_ACCOUNT}.",
-        hint="`%kfwd up` (in a terminal: `kfwd cluster up`) starts an embedded cluster.",
+        hint="`%kfwd up` in a notebook, `kfwd cluster up` in a terminal: an embedded cluster.",
     )
 
 
@@ -132,6 +132,10 @@ def _places(kubeconfig: str | Path | None) -> list[tuple[str, Path]]:
         if not path.is_file():
             raise ConfigError(f"there is no kubeconfig {path}.")
         return [("kubeconfig", path)]
+    if _announced is not None and not _announced.is_file():
+        raise ConfigError(
+            "the embedded cluster of this process has ended.", hint="`%kfwd up` starts another."
+        )
     places = [("the embedded cluster", _announced)] if _announced is not None else []
     variable = os.environ.get("KUBECONFIG", "")
     names = filter(None, variable.split(os.pathsep))
@@ -142,7 +146,9 @@ def _places(kubeconfig: str | Path | None) -> list[tuple[str, Path]]:
 
 
 def _listed(places: list[tuple[str, Path]]) -> str:
-    return ", ".join(f"{label} {path}".strip() for label, path in places)
+    named = (f"{label} {path}".strip() for label, path in places)
+    there = ("" if path.is_file() else " (not there)" for _, path in places)
+    return ", ".join(map("".join, zip(named, there, strict=True)))
 
 
 T = TypeVar("T")

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import yaml
 
 from kfwd_nb.errors import ConfigError
+from kfwd_nb.kube.yaml_problem import yaml_problem
 
 
 class _Part(msgspec.Struct, rename="kebab"):
@@ -91,14 +93,14 @@ def read(path: Path) -> Kubeconfig:
     Raises:
         ConfigError: it cannot be read, is no YAML, or has another form; the text says which field.
     """
-    import yaml
-
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         document = yaml.load(path.read_bytes(), loader)  # noqa: S506 - both are safe loaders
-    except (OSError, yaml.YAMLError, UnicodeError) as error:
+    except yaml.YAMLError as error:
+        raise ConfigError(f"kubeconfig {path} cannot be read: {yaml_problem(error)}.") from None
+    except (OSError, UnicodeError) as error:
         raise ConfigError(f"kubeconfig {path} cannot be read: {error}.") from None
-    if not isinstance(document, dict):
+    if not isinstance(document, dict) or not {"clusters", "contexts"} & document.keys():
         raise ConfigError(f"{path} is no kubeconfig.")
     try:
         return msgspec.convert(document, Kubeconfig)

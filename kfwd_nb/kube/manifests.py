@@ -29,6 +29,7 @@ from kfwd_nb.kube.objects import (
 from kfwd_nb.kube.resources import DEPLOYMENTS, NAMESPACES, PODS, SERVICES, resource_of
 from kfwd_nb.kube.schema import FieldError, convert, shown
 from kfwd_nb.kube.validation import MAX_SUBDOMAIN_NAME, validate
+from kfwd_nb.kube.yaml_problem import yaml_problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -231,12 +232,8 @@ def _selects(service: Service, template: Pod | PodTemplate) -> bool:
 def _documents(text: str, source: str) -> Iterator[Any]:
     try:
         yield from yaml.load_all(text, Loader=_Loader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        at = f"line {mark.line + 1}, column {mark.column + 1}: " if mark is not None else ""
-        raise ConfigError(f"{source}: {at}{error.problem or error.context}.") from None
     except yaml.YAMLError as error:
-        raise ConfigError(f"{source}: {' '.join(str(error).split())}.") from None
+        raise ConfigError(f"{source}: {yaml_problem(error)}.") from None
     except RecursionError:
         raise ConfigError(f"{source}: is nested too deeply.") from None
 

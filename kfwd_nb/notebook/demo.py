@@ -88,10 +88,11 @@ class Notebook:
         elif kind == "error":
             self._outputs.append("\n".join(content["traceback"]))
         elif kind in ("display_data", "execute_result", "update_display_data"):
-            self._show(content["data"]["text/plain"], content.get("transient", {}))
+            display = content.get("transient", {}).get("display_id")
+            if display in self._displays or kind != "update_display_data":  # else another cell's
+                self._show(content["data"]["text/plain"], display)
 
-    def _show(self, text: str, transient: dict[str, Any]) -> None:
-        display = transient.get("display_id")
+    def _show(self, text: str, display: str | None) -> None:
         if display in self._displays:
             self._outputs[self._displays[display]] = text
             return

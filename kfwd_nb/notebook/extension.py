@@ -40,6 +40,7 @@ class Extension:
         self._shell.ast_transformers.append(self._fold)
         self._shown.register()
         self._completer.register()
+        self._shell.events.register("post_run_cell", _settle)
 
     def unload(self) -> None:
         """Take all of it back, and stop the forwards unless this is a `%reload_ext`."""
@@ -50,6 +51,7 @@ class Extension:
         self._shell.ast_transformers.remove(self._fold)
         self._shown.unregister()
         self._completer.unregister()
+        self._shell.events.unregister("post_run_cell", _settle)
         self._shell.events.register("post_run_cell", self._leave)
 
     def _leave(self, _: object) -> None:
@@ -61,6 +63,11 @@ class Extension:
         for forward in client.forwards():
             forward.stop()
         follower.close()
+
+
+def _settle(_: object) -> None:
+    """At the end of each cell."""
+    follower.settle()
 
 
 _loaded: dict[int, Extension] = {}

@@ -12,6 +12,7 @@ import logging
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,7 @@ class LiveTable:
         note: a line above the table.
         endless: follow on although every forward is stopped, because others may come.
         owner: the cell and the run of it that showed the table, if the frontend names its cells.
+        settle: says once more, at the end of another cell, what was shown last.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class LiveTable:
         note: str = "",
         endless: bool = False,
         owner: tuple[str, str] = ("", ""),
+        settle: Callable[[], None] = lambda: None,
     ) -> None:
         self.owner = owner
         self.over = False
@@ -63,6 +66,7 @@ class LiveTable:
         self._show = show
         self._note = note
         self._endless = endless
+        self._settle = settle
         self._meters: dict[int, RateMeter] = {}
         self._rates: dict[int, Rate] = {}
         self._seen: object = None
@@ -73,6 +77,12 @@ class LiveTable:
         """Show the table again if there is news; False if there was none."""
         with self._lock:
             return not self.over and self._refresh(time.time(), time.monotonic())
+
+    def settle(self) -> None:
+        """At the end of a cell: make sure that a saved notebook shows what there is now."""
+        self.refresh()
+        with self._lock:
+            self._settle()
 
     def _refresh(self, wall: float, now: float) -> bool:
         forwards = self._source()
@@ -111,6 +121,7 @@ class Follower:
 
     def __init__(self) -> None:
         self._tables: list[LiveTable] = []
+        self._ended: deque[LiveTable] = deque(maxlen=MAX_TABLES)
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
@@ -133,7 +144,15 @@ class Follower:
     def refresh(self) -> None:
         """Refresh all tables now: before a cell ends that has stopped forwards."""
         for table in self._tables:
-            self._refresh(table)
+            self._guard(table, table.refresh)
+
+    def settle(self) -> None:
+        """At the end of a cell: settle all tables, and for the last time those that are over."""
+        with self._lock:
+            tables = [*self._ended, *self._tables]
+            self._ended.clear()
+        for table in tables:
+            self._guard(table, table.settle)
 
     def close(self) -> None:
         """Show what there is to show for the last time, and end the thread."""
@@ -153,17 +172,18 @@ class Follower:
     def _run(self, stop: threading.Event) -> None:
         while not stop.wait(INTERVAL):
             for table in self._tables:
-                self._refresh(table)
+                self._guard(table, table.refresh)
             with self._lock:
+                self._ended += [each for each in self._tables if each.over]
                 self._tables = [each for each in self._tables if not each.over]
                 if not self._tables and self._thread is threading.current_thread():
                     self._thread = None
                     return
 
     @staticmethod
-    def _refresh(table: LiveTable) -> None:
+    def _guard(table: LiveTable, action: Callable[[], object]) -> None:
         try:
-            table.refresh()
+            action()
         except Exception:
             # A table must not take the others with it; what fails once would fail each time.
             table.over = True

@@ -27,16 +27,26 @@ class Output:
         self._context = contextvars.copy_context()
         self._publisher = InteractiveShell.instance().display_pub
         self._shown = False
+        self._update: Bundle | None = None
 
     def show(self, bundle: Bundle) -> None:
         """Show the bundle, in the place of the one before it."""
-        self._context.run(
-            self._publisher.publish,
-            bundle,
-            transient={"display_id": self._id},
-            update=self._shown,
-        )
+        self._context.run(self._publish, bundle)
+        self._update = bundle if self._shown else None
         self._shown = True
+
+    def settle(self) -> None:
+        """Say the last update once more, as the cell that runs now; nothing if there was none.
+
+        nbclient, and with it nbconvert and papermill, hears only what the running cell says; a
+        saved notebook would show what was so when the output was made.
+        """
+        bundle, self._update = self._update, None
+        if bundle is not None:
+            self._publish(bundle)
+
+    def _publish(self, bundle: Bundle) -> None:
+        self._publisher.publish(bundle, transient={"display_id": self._id}, update=self._shown)
 
 
 def is_kernel(shell: InteractiveShell) -> bool:

@@ -181,7 +181,15 @@ def show_table(
     shell: InteractiveShell, source: Source, *, note: str = "", endless: bool = False
 ) -> None:
     """Show a table in the running cell, and let it follow its forwards where that can be."""
-    table = LiveTable(source, Output().show, note=note, endless=endless, owner=execution(shell))
+    output = Output()
+    table = LiveTable(
+        source,
+        output.show,
+        note=note,
+        endless=endless,
+        owner=execution(shell),
+        settle=output.settle,
+    )
     if updates_in_place(shell):
         follower.follow(table)
     else:

@@ -78,8 +78,10 @@ def table_text(table: Table) -> str:
 def _forward_text(row: ForwardRow) -> list[str]:
     addresses = ", ".join(f"{each.text} -> {each.remote}" for each in row.addresses)
     state = f"{row.state}: {row.reason}" if row.reason else row.state
-    first = f"{addresses}  {row.target}  {row.context}/{row.namespace}  {state}"
+    target = f"{row.target} ({row.name})" if row.name else row.target
+    first = f"{addresses}  {target}  {row.context}/{row.namespace}  {state}"
     lines = [f"{first}  {row.connections}  {row.rate}"]
+    lines += [f"    {each}" for each in (row.warning, row.failure) if each]
     if row.rows:
         head = ("#", "pod", "node", "dialect", "in", "out", "age", "first byte", "state")
         cells = [

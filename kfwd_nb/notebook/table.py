@@ -6,6 +6,7 @@ that a forward nobody uses is never shown again.
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import localtime, strftime
@@ -75,10 +76,15 @@ class ForwardRow:
     """One forward, ready to be shown.
 
     Attributes:
+        name: empty where it is simply the target's.
+        key: the name, whatever it is.
+        warning: that others can reach it; empty when it listens on the loopback only.
+        failure: the last connection that failed, and why; empty when none did.
         rest: one line that sums up the connections that have no row; empty when all have one.
     """
 
     name: str
+    key: str
     addresses: tuple[AddressCell, ...]
     target: str
     context: str
@@ -90,6 +96,8 @@ class ForwardRow:
     bytes_in: Bytes
     bytes_out: Bytes
     rate: Rate
+    warning: str
+    failure: str
     rows: tuple[ConnectionRow, ...]
     rest: str
 
@@ -138,7 +146,8 @@ def _forward(forward: Forward, rate: Rate, now: float) -> ForwardRow:
     if totals.failed:
         counts.append(f"{totals.failed} failed")
     return ForwardRow(
-        name=forward.name,
+        name="" if forward.name in (forward.target.name, str(forward.target)) else forward.name,
+        key=forward.name,
         addresses=_addresses(forward),
         target=str(forward.target),
         context=forward.context,
@@ -150,6 +159,8 @@ def _forward(forward: Forward, rate: Rate, now: float) -> ForwardRow:
         bytes_in=Bytes(totals.bytes_in),
         bytes_out=Bytes(totals.bytes_out),
         rate=rate if forward.state != "stopped" else Rate(),
+        warning=_warning(forward),
+        failure=_last_failure(connections),
         rows=tuple(_connection(each, now) for each in newest),
         rest=_rest(forward, newest),
     )
@@ -158,10 +169,11 @@ def _forward(forward: Forward, rate: Rate, now: float) -> ForwardRow:
 def _addresses(forward: Forward) -> tuple[AddressCell, ...]:
     cells: dict[tuple[str, str], AddressCell] = {}
     for port in forward.ports:
-        host = _link_host(port.address)
+        host = _host(port.address)
+        reached = "localhost" if port.address in _ANY else host
         cell = AddressCell(
             text=f"{host}:{port.local}",
-            link=f"http://{host}:{port.local}/",
+            link=f"http://{reached}:{port.local}/",
             remote=str(port.remote),
         )
         cells.setdefault((cell.text, cell.remote), cell)
@@ -172,10 +184,30 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1", "")
 _ANY = ("0.0.0.0", "::")  # noqa: S104 - read here, never bound
 
 
-def _link_host(address: str) -> str:
-    if address in _LOOPBACK or address in _ANY:
+def _host(address: str) -> str:
+    if address in _LOOPBACK:
         return "localhost"
     return f"[{address}]" if ":" in address else address
+
+
+def _warning(forward: Forward) -> str:
+    if forward.state == "stopped":
+        return ""
+    open_to_others = [
+        f"{_host(port.address)}:{port.local}"
+        for port in forward.ports
+        if port.address not in _LOOPBACK and not ipaddress.ip_address(port.address).is_loopback
+    ]
+    listed = ", ".join(open_to_others)
+    return f"warning: other machines can reach {listed}, too" if listed else ""
+
+
+def _last_failure(connections: Sequence[Connection]) -> str:
+    failed = [each for each in connections if each.failed]
+    if not failed:
+        return ""
+    last = max(failed, key=lambda each: each.number)
+    return f"last failure: connection {last.number}: {last.reason or 'no reason known'}"
 
 
 def _connection(connection: Connection, now: float) -> ConnectionRow:
@@ -186,7 +218,7 @@ def _connection(connection: Connection, now: float) -> ConnectionRow:
         pod=connection.pod or UNKNOWN,
         node=connection.node or UNKNOWN,
         dialect=connection.dialect,
-        state=connection.state,
+        state="failed" if connection.failed else connection.state,
         bytes_in=Bytes(connection.bytes_in),
         bytes_out=Bytes(connection.bytes_out),
         first_byte=UNKNOWN

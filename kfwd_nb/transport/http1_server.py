@@ -68,6 +68,7 @@ class Http1Server(asyncio.StreamReaderProtocol):
 
     async def _serve_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Answer one request; False when the connection is not to be used again."""
+        bodiless = False
         try:
             request = await self._read(reader, writer)
             if request is None:
@@ -77,7 +78,9 @@ class Http1Server(asyncio.StreamReaderProtocol):
             response = status_response(RemoteProtocolError(f"bad request: {error}"))
         except LimitError as error:
             response = status_response(error)
-        await self._write(writer, response)
+        else:
+            bodiless = request.method == "HEAD"
+        await self._write(writer, response, bodiless=bodiless)
         return self._http.our_state is h11.DONE and self._http.their_state is h11.DONE
 
     async def _answer(self, request: Request) -> Response:
@@ -124,7 +127,9 @@ class Http1Server(asyncio.StreamReaderProtocol):
             identity=self._identity,
         )
 
-    async def _write(self, writer: asyncio.StreamWriter, response: Response) -> None:
+    async def _write(
+        self, writer: asyncio.StreamWriter, response: Response, *, bodiless: bool = False
+    ) -> None:
         headers = {"content-type": "application/json"} | response.headers
         if isinstance(response.body, bytes):
             headers["content-length"] = str(len(response.body))
@@ -132,7 +137,7 @@ class Http1Server(asyncio.StreamReaderProtocol):
             headers["connection"] = "close"
         head = h11.Response(status_code=response.status, headers=list(headers.items()))
         writer.write(self._http.send(head) or b"")
-        async for piece in _pieces(response.body):
+        async for piece in _pieces(b"" if bodiless else response.body):
             writer.write(self._http.send(h11.Data(data=piece)) or b"")
             await writer.drain()
         writer.write(self._http.send(h11.EndOfMessage()) or b"")

@@ -36,7 +36,7 @@ def test_a_refused_port_ends_its_own_connection_only(cluster):
     with forward("web", ":7", ":9", kubeconfig=cluster.kubeconfig, name="refused") as fwd:
         with connect(fwd.ports[0].local) as good:
             assert echo(good, b"before") == b"before"
-            with connect(fwd.ports[1].local) as bad, pytest.raises(ConnectionResetError):
+            with pytest.raises(ConnectionResetError), connect(fwd.ports[1].local) as bad:
                 bad.recv(1)
             assert echo(good, b"after") == b"after"
         row = next(each for each in fwd.connections() if each.failed)

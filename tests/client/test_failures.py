@@ -168,9 +168,11 @@ def test_a_relay_that_comes_back_under_an_idle_forward(relay, kubeconfig):
             echo(sock, b"x")
         until(lambda: fwd.totals.open == 0)
         relay.stop()
+        until(lambda: "the tunnel to the relay was lost" in fwd.reason)
         relay.start()
         with connect(fwd.local_port) as sock:
             assert echo(sock, b"y") == b"y"
+            assert fwd.reason == ""
         until(lambda: fwd.totals.open == 0)
         assert not [each for each in fwd.connections() if each.failed]
 

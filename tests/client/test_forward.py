@@ -15,7 +15,7 @@ from peers.relay import CLOSED, NEVER, a_pod, until
 
 from kfwd_nb.client import Forward, Totals, forward, forwards
 from kfwd_nb.client.switch_interval import WHILE_FORWARDING
-from kfwd_nb.errors import UsageError
+from kfwd_nb.errors import ListenError, UsageError
 from kfwd_nb.kube.objects import Pod
 
 pytestmark = pytest.mark.chain
@@ -66,8 +66,8 @@ def test_a_port_of_ones_own_choice_and_several_of_them(relay, kubeconfig):
         assert fwd.ports[0].local == chosen
         with pytest.raises(UsageError, match="has 2 ports"):
             _ = fwd.local_port
-        assert fwd.url() == f"http://127.0.0.1:{chosen}/"
-        assert fwd.url("https", "/a") == f"https://127.0.0.1:{chosen}/a"
+        assert fwd.url(remote=7) == f"http://127.0.0.1:{chosen}/"
+        assert fwd.url("https", "/a", remote=7) == f"https://127.0.0.1:{chosen}/a"
         for port in fwd.ports:
             with connect(port.local) as sock:
                 assert echo(sock, b"x") == b"x"
@@ -165,7 +165,7 @@ def test_the_story_of_a_connection(relay, kubeconfig):
             assert read_all(sock) == b"last words"
         (one,) = the_closed(fwd)
         assert (one.bytes_in, one.bytes_out, one.failed) == (1010, 1010, False)
-        assert one.reason == "closed by the local program."
+        assert one.reason == "both sides done, the local program first."
         assert fwd.totals == Totals(opened=1, open=0, bytes_in=1010, bytes_out=1010)
 
 
@@ -174,7 +174,7 @@ def test_a_half_closed_connection_says_who_has_ended(relay, kubeconfig):
         assert echo(sock, b"x") == b"x"
         sock.shutdown(socket.SHUT_WR)
         assert read_all(sock) == b""
-        assert the_closed(fwd)[0].reason == "closed by the local program."
+        assert the_closed(fwd)[0].reason == "both sides done, the local program first."
 
 
 def test_copies_of_connections_do_not_change_and_the_revision_does(relay, kubeconfig):
@@ -210,7 +210,7 @@ def test_a_port_that_nobody_listens_on_resets_the_connection_and_the_forward_liv
     relay, kubeconfig
 ):
     with forward("web", f":{CLOSED}", ":7") as fwd:
-        with connect(fwd.ports[0].local) as sock, pytest.raises(ConnectionResetError):
+        with pytest.raises(ConnectionResetError), connect(fwd.ports[0].local) as sock:
             sock.recv(1)
         (one,) = the_closed(fwd)
         assert one.failed
@@ -228,8 +228,8 @@ def test_a_local_program_that_resets_its_connection(relay, kubeconfig):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
         sock.close()
         (one,) = the_closed(fwd)
-        assert one.failed
-        assert one.reason.startswith("the local program: ")
+        assert not one.failed
+        assert one.reason == "the local program closed before it had read all."
 
 
 def test_a_local_program_that_is_gone_before_its_connection_is_dialed(relay, kubeconfig):
@@ -399,3 +399,19 @@ def test_an_unknown_loop_is_refused_and_harms_nobody(relay, kubeconfig):
     with pytest.raises(UsageError, match='loop="banana" is unknown'):
         forward("web", ":7", loop="banana", name="web")
     assert running.ready
+
+
+def test_a_url_of_a_forward_with_several_ports_wants_to_know_which(relay, kubeconfig):
+    with forward("web", ":7", ":echo") as fwd:
+        with pytest.raises(UsageError, match="has the ports 7, 7"):
+            fwd.url()
+        with pytest.raises(UsageError):
+            fwd.url(remote=80)
+
+
+def test_a_port_that_another_forward_of_ours_holds_names_it(relay, kubeconfig):
+    with forward("web", ":7", name="first") as first:
+        with pytest.raises(ListenError, match="your forward first") as caught:
+            forward("svc/api", f"{first.local_port}:80")
+        assert "--stop first" in (caught.value.hint or "")
+        assert first.ready

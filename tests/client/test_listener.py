@@ -24,7 +24,7 @@ def close(sockets: list[socket.socket]) -> None:
 
 
 def test_a_free_port_is_the_same_one_in_both_families():
-    sockets = listen("localhost", 0)
+    sockets = listen("localhost", 0, 80)
     names = [sock.getsockname() for sock in sockets]
     assert [name[0] for name in names] == ["127.0.0.1", "::1"]
     assert names[0][1] == names[1][1]
@@ -33,7 +33,7 @@ def test_a_free_port_is_the_same_one_in_both_families():
 
 def test_without_ipv6_localhost_is_one_address(monkeypatch):
     monkeypatch.setattr(listener, "_has_ipv6_loopback", lambda: False)
-    (sock,) = listen("localhost", 0)
+    (sock,) = listen("localhost", 0, 80)
     assert sock.getsockname()[0] == "127.0.0.1"
     sock.close()
 
@@ -49,7 +49,7 @@ def test_a_free_port_is_drawn_again_when_only_one_family_has_it(monkeypatch):
         return real(address, port)
 
     monkeypatch.setattr(listener, "_bind", bind)
-    sockets = listen("localhost", 0)
+    sockets = listen("localhost", 0, 80)
     assert len(taken) == 2
     assert sockets[0].getsockname()[1] == sockets[1].getsockname()[1]
     close(sockets)
@@ -79,7 +79,7 @@ def holder(request, tmp_path: Path):
 def test_a_port_that_another_process_holds_in_either_family_names_it(holder):
     address, port, pid = holder
     with pytest.raises(ListenError) as caught:
-        listen("localhost", port)
+        listen("localhost", port, 80)
     shown = f"[{address}]" if ":" in address else address
     assert caught.value.what == (
         f"Unable to listen on port {port}: {shown}:{port} is in use by holder.py (pid {pid})."
@@ -87,13 +87,13 @@ def test_a_port_that_another_process_holds_in_either_family_names_it(holder):
     assert ":80" in (caught.value.hint or "")
     # What could be bound for a moment is free again.
     other = "::1" if address == "127.0.0.1" else "127.0.0.1"
-    close(listen(other, port))
+    close(listen(other, port, 80))
 
 
 def test_a_port_that_this_process_holds():
     with socket.create_server(("127.0.0.1", 0)) as mine:
         with pytest.raises(ListenError, match="is in use by this very process"):
-            listen("localhost", mine.getsockname()[1])
+            listen("localhost", mine.getsockname()[1], 80)
 
 
 AS_NOBODY = """
@@ -106,7 +106,7 @@ if os.geteuid() == 0:
     os.setgid(65534)
     os.setuid(65534)
 try:
-    listen("localhost", 80)
+    listen("localhost", 80, 80)
 except ListenError as error:
     print(error)
 """
@@ -128,8 +128,8 @@ def test_a_port_below_1024_without_the_right_to_it():
     "address", ["192.0.2.1", "2001:db8::1", "no such host", "::ffff:1:2:3:4:5:6"]
 )
 def test_an_address_that_is_not_ours(address):
-    with pytest.raises(ListenError, match="Unable to listen on port 0"):
-        listen(address, 0)
+    with pytest.raises(ListenError, match="is no address of this machine"):
+        listen(address, 0, 80)
 
 
 @pytest.mark.parametrize(
@@ -142,6 +142,6 @@ def test_an_address_that_is_not_ours(address):
     ],
 )
 def test_what_the_system_says_in_a_persons_words(code, words):
-    error = listen_error(OSError(code, os.strerror(code)), "127.0.0.1", 80)
+    error = listen_error(OSError(code, os.strerror(code)), "127.0.0.1", 80, 80)
     assert words in error.what
     assert error.where == "client"

@@ -117,8 +117,7 @@ async def test_a_peer_that_asks_for_ever_and_reads_no_answer_is_cut_off(
     server, authority, monkeypatch, question
 ):
     monkeypatch.setattr(http2, "MAX_UNREAD", 1 << 16)
-    for listener in server._server.sockets:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    server._listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     sock.connect(("127.0.0.1", server.port))
