@@ -14,7 +14,7 @@ import pytest
 from peers.plain import connect, echo
 from peers.processes import processes
 
-from kfwd_nb import forward
+from kfwd_nb import MiniCluster, forward
 from kfwd_nb.kube.api import list_objects
 from kfwd_nb.kube.kubeconfig import load
 from kfwd_nb.kube.objects import PID_ANNOTATION, Pod
@@ -100,8 +100,15 @@ def test_bytes_stop_and_go_with_each_hop(cluster, hop):
             assert sock.recv(7, socket.MSG_WAITALL) == b"stopped"
 
 
-def test_an_agent_that_dies_in_mid_transfer_is_named_and_the_forward_lives(cluster):
-    """Last in this file: the pods of the killed agent start anew."""
+@pytest.fixture
+def own_cluster():
+    """For a test that kills a part of it."""
+    with MiniCluster() as cluster:
+        yield cluster
+
+
+def test_an_agent_that_dies_in_mid_transfer_is_named_and_the_forward_lives(own_cluster):
+    cluster = own_cluster
     web = pids(cluster)["default/web"]
     parents = {each.pid for each in psutil.Process(web).parents()}
     agents = [each for name, each in processes(cluster).items() if "agent" in name]
