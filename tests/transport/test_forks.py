@@ -28,7 +28,7 @@ async def prepare():
     global tunnel, stream, local, listener
     server = await serve(Handler(), server_context(Path(sys.argv[1]), Path(sys.argv[2])))
     tunnel = await Tunnel.open("127.0.0.1", server.port, client_context(Path(sys.argv[3])))
-    (listener,) = listen("127.0.0.1", 0)
+    (listener,) = listen("127.0.0.1", 0, 80)
     local = socket.create_connection(listener.getsockname())
     while True:
         try:

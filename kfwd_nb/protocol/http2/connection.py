@@ -27,6 +27,7 @@ from kfwd_nb.protocol.http2.events import (
     StreamReset,
     WindowOpened,
 )
+from kfwd_nb.protocol.http2.splitter import MAX_FRAME_SIZE, FrameSplitter
 from kfwd_nb.protocol.http2.windows import (
     CONNECTION_GRANT,
     CONNECTION_WINDOW,
@@ -36,10 +37,6 @@ from kfwd_nb.protocol.http2.windows import (
     ReceiveWindow,
     SendWindow,
 )
-
-MAX_FRAME_SIZE = 1 << 20
-"""Octets of one frame that we accept. CONNECT payload is passed on piece by piece; only the other
-frames are gathered before they are read."""
 
 MAX_STREAMS = 16_384
 """Streams that a peer may have open with us at once; h2's default is 100."""
@@ -132,15 +129,7 @@ class Http2Connection:
             h2.events.PingAckReceived: self._pong,
             h2.events.ConnectionTerminated: self._goaway,
         }
-        # Where we are in the peer's bytes.
-        self._gathered = bytearray()  # a frame, or its header, that has not come whole
-        self._preface_left = 0 if client else CLIENT_PREFACE_LENGTH
-        self._data_stream = 0  # the DATA frame on the short road that we are in
-        self._data_left = 0
-        self._data_padded = False  # its first octet, still to come, says how many of the last are
-        self._padding = 0
-        self._data_ends = False
-        self._in_header_block = False
+        self._splitter = FrameSplitter(self, preface=0 if client else CLIENT_PREFACE_LENGTH)
         self._over = False  # GOAWAY was sent or received
 
     # -- bytes in ---------------------------------------------------------------------------------
@@ -155,99 +144,36 @@ class Http2Connection:
             RemoteProtocolError: the connection is beyond repair; `data_to_send` holds a GOAWAY.
         """
         events: list[Event] = []
-        position = start
-        while position < end and not self._over:
-            if self._data_left:
-                position = self._pass_data(buffer, position, end, events)
-            elif self._preface_left:
-                count = min(self._preface_left, end - position)
-                self._preface_left -= count
-                self._feed(bytes(buffer[position : position + count]), events)
-                position += count
-            else:
-                position = self._gather(buffer, position, end, events)
+        self._splitter.split(buffer, start, end, events)
         return events
 
-    def _pass_data(self, buffer: memoryview, position: int, end: int, events: list[Event]) -> int:
-        """Hand on what has come of the DATA frame we are in, without its padding."""
-        stream_id = self._data_stream
-        if self._data_padded:
-            self._read_pad_length(buffer[position])
-            position += 1
-        stop = min(position + self._data_left, end)
-        payload = min(stop, position + self._data_left - self._padding)
-        self._data_left -= stop - position
-        if stream_id in self._streams:
-            if payload > position:
-                events.append(DataReceived(stream_id, position, payload))
-            if self._data_ends and not self._data_left:
-                self._feed(frames.end_of_stream(stream_id), events)
-        return stop
+    # -- protocol.http2.splitter.FrameOwner -------------------------------------------------------
 
-    def _read_pad_length(self, length: int) -> None:
-        """Padding counts in the windows (RFC 9113 §6.1); nobody reads it, so grant it again."""
-        self._data_padded = False
-        if length >= self._data_left:
-            raise self._fail("a frame is all padding.", ErrorCodes.PROTOCOL_ERROR)
-        self._data_left -= 1
-        self._padding = length
-        self.delivered(self._data_stream, 1 + length)
-
-    def _gather(self, buffer: memoryview, position: int, end: int, events: list[Event]) -> int:
-        """Gather a frame header, and the rest of the frame unless it is CONNECT payload."""
-        gathered = self._gathered
-        if not gathered and end - position >= frames.HEADER_LENGTH:
-            header = frames.unpack_header(buffer, position)
-            if self._on_short_road(header):
-                self._begin_data(header, events)
-                return position + frames.HEADER_LENGTH
-        missing = frames.HEADER_LENGTH - len(gathered)
-        if missing > 0:
-            taken = min(missing, end - position)
-            gathered += buffer[position : position + taken]
-            if taken < missing:
-                return end
-            position += taken
-        header = frames.unpack_header(gathered, 0)
-        length, kind, flags, _ = header
-        if self._on_short_road(header):
-            gathered.clear()
-            self._begin_data(header, events)
-            return position
-        if length > MAX_FRAME_SIZE:
-            raise self._fail("a frame is too long.", ErrorCodes.FRAME_SIZE_ERROR)
-        taken = min(frames.HEADER_LENGTH + length - len(gathered), end - position)
-        gathered += buffer[position : position + taken]
-        if len(gathered) == frames.HEADER_LENGTH + length:
-            frame = bytes(gathered)
-            gathered.clear()
-            self._whole_frame(frame, kind, flags, events)
-        return position + taken
-
-    def _on_short_road(self, header: tuple[int, int, int, int]) -> bool:
-        length, kind, _, stream_id = header
-        if kind != frames.DATA or self._in_header_block or length == 0:
-            return False
+    def on_short_road(self, stream_id: int) -> bool:
+        """DATA of this stream is payload, and may come."""
         stream = self._streams.get(stream_id)
         return stream is not None and stream.tunnel and not stream.remote_ended
 
-    def _begin_data(self, header: tuple[int, int, int, int], events: list[Event]) -> None:
-        length, _, flags, stream_id = header
-        if length > MAX_FRAME_SIZE:
-            raise self._fail("a frame is too long.", ErrorCodes.FRAME_SIZE_ERROR)
-        self._data_stream = stream_id
-        self._data_left = length
-        self._data_padded = bool(flags & frames.PADDED)
-        self._padding = 0
-        self._data_ends = bool(flags & frames.END_STREAM)
-        self._count_received(stream_id, length, events)
+    def payload(self, piece: DataReceived, events: list[Event]) -> None:
+        """A piece of a DATA frame on the short road has come."""
+        if piece.stream_id in self._streams:
+            events.append(piece)
 
-    def _count_received(self, stream_id: int, length: int, events: list[Event]) -> None:
-        """Charge both windows, and give the connection's back at once."""
+    def payload_ended(self, stream_id: int, events: list[Event]) -> None:
+        """A DATA frame with END_STREAM is complete: `h2` has to know."""
+        if stream_id in self._streams:
+            self.frame_received(frames.end_of_stream(stream_id), events)
+
+    def padding(self, stream_id: int, count: int) -> None:
+        """Padding counts in the windows (RFC 9113 §6.1); nobody reads it, so grant it again."""
+        self.delivered(stream_id, count)
+
+    def payload_begins(self, stream_id: int, length: int, events: list[Event]) -> None:
+        """A DATA frame on the short road: charge both windows, renew the connection's at once."""
         try:
             self._receive.consume(length)
         except RemoteProtocolError as error:
-            raise self._fail(error.what, ErrorCodes.FLOW_CONTROL_ERROR) from None
+            raise self.fail(error.what, ErrorCodes.FLOW_CONTROL_ERROR) from None
         self._announce(0, self._receive.release(length))
         stream = self._streams.get(stream_id)
         if stream is None:
@@ -258,18 +184,11 @@ class Http2Connection:
             self.reset(stream_id, ErrorCodes.FLOW_CONTROL_ERROR)
             events.append(StreamReset(stream_id, ErrorCodes.FLOW_CONTROL_ERROR))
 
-    def _whole_frame(self, frame: bytes, kind: int, flags: int, events: list[Event]) -> None:
-        if kind in (frames.HEADERS, frames.PUSH_PROMISE, frames.CONTINUATION):
-            self._in_header_block = not flags & frames.END_HEADERS
-        elif kind == frames.WINDOW_UPDATE and self._window_updated(frame, events):
-            return
-        self._feed(frame, events)
-
-    def _window_updated(self, frame: bytes, events: list[Event]) -> bool:
+    def window_updated(self, frame: bytes, events: list[Event]) -> bool:
         """Take a WINDOW_UPDATE of a stream of ours; all others are for `h2` to judge."""
         length, _, _, stream_id = frames.unpack_header(frame, 0)
         stream = self._streams.get(stream_id)
-        if self._in_header_block or length != 4 or (stream_id and stream is None):
+        if length != 4 or (stream_id and stream is None):
             return False
         increment = int.from_bytes(frame[frames.HEADER_LENGTH :], "big") & 0x7FFF_FFFF
         window = self._send if stream is None else stream.send
@@ -280,7 +199,7 @@ class Http2Connection:
         except RemoteProtocolError as error:
             code = ErrorCodes(error.code or PROTOCOL_ERROR)
             if not stream_id:
-                raise self._fail(error.what, code) from None
+                raise self.fail(error.what, code) from None
             self.reset(stream_id, code)
             events.append(StreamReset(stream_id, code))
         else:
@@ -289,7 +208,8 @@ class Http2Connection:
 
     # -- h2 and its events ------------------------------------------------------------------------
 
-    def _feed(self, data: bytes, events: list[Event]) -> None:
+    def frame_received(self, data: bytes, events: list[Event]) -> None:
+        """Whole bytes for `h2`: a frame, or a part of the client's preface."""
         try:
             happened = self._h2.receive_data(data)
         except H2ProtocolError as error:
@@ -305,7 +225,7 @@ class Http2Connection:
 
     def _request(self, event: h2.events.RequestReceived, events: list[Event]) -> None:
         if self._client:
-            raise self._fail("a server sends a request.", ErrorCodes.PROTOCOL_ERROR)
+            raise self.fail("a server sends a request.", ErrorCodes.PROTOCOL_ERROR)
         headers = _decoded(event.headers)
         connects = (":method", "CONNECT") in headers
         stream = _Stream(self._peer_window, connects=connects, tunnel=connects)
@@ -353,7 +273,7 @@ class Http2Connection:
             try:
                 stream.send.widen(delta)
             except RemoteProtocolError as error:
-                raise self._fail(error.what, ErrorCodes.FLOW_CONTROL_ERROR) from None
+                raise self.fail(error.what, ErrorCodes.FLOW_CONTROL_ERROR) from None
             events.append(WindowOpened(stream_id))
 
     def _pong(self, event: h2.events.PingAckReceived, events: list[Event]) -> None:
@@ -366,7 +286,8 @@ class Http2Connection:
             ConnectionTerminated(int(event.error_code or 0), event.last_stream_id or 0, reason)
         )
 
-    def _fail(self, what: str, code: ErrorCodes) -> RemoteProtocolError:
+    def fail(self, what: str, code: int) -> RemoteProtocolError:
+        """End the connection, because the peer broke the protocol; the error to raise."""
         self.close(code)
         return RemoteProtocolError(f"the peer breaks HTTP/2: {what}", code=int(code))
 
@@ -504,7 +425,7 @@ class Http2Connection:
         return stream is not None
 
     def _end(self) -> None:
-        self._over = True
+        self._over = self._splitter.stopped = True
         self._streams.clear()
 
 
