@@ -12,16 +12,19 @@ import re
 import shlex
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Literal, NoReturn
+from typing import Any, Literal, NoReturn
 
 from kfwd_nb.cluster.options import Options, add_arguments, from_arguments
 from kfwd_nb.errors import UsageError
-from kfwd_nb.ports import Target, parse_ports, split_target
+from kfwd_nb.ports import KINDS, Target, parse_ports, split_target
 
 Loop = Literal["thread", "kernel"]
 
 KFWD_COMMANDS = ("up", "down", "status", "pods", "services", "nsenter")
 """The words that can follow `%kfwd`."""
+
+LISTS = ("pods", "services")
+"""Those of them that list what there is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +139,10 @@ def parse_kfwd(line: str, defined: Collection[str] = ()) -> tuple[str, object]:
         raise UsageError(f"%kfwd {word} takes no command after --.")
     if word == "up":
         return word, _up_options(rest)
-    if word in ("pods", "services"):
+    if word in LISTS:
         given = _list_parser(word).parse_args(rest)
         return word, ListOptions(given.namespace, given.context, given.everywhere)
-    _Parser(prog=f"%kfwd {word}").parse_args(rest)
+    Parser(prog=f"%kfwd {word}").parse_args(rest)
     return word, None
 
 
@@ -160,6 +163,12 @@ def split(line: str, *, comments: bool = True) -> list[str]:
     if comments and words and words[-1].endswith(";"):
         words[-1] = words[-1].rstrip(";")
     return [word for word in words if word] if comments else words
+
+
+def asks_for_help(line: str) -> bool:
+    """True for `-h` or `--help` anywhere before a ` -- `, and for `help` alone."""
+    words = line.partition(" -- ")[0].split()
+    return "-h" in words or "--help" in words or words == ["help"]
 
 
 _LEFTOVER = re.compile(r"\{\s*(?P<braced>[^{}]+?)\s*\}|\$(?P<dollar>[A-Za-z_]\w*)")
@@ -183,38 +192,74 @@ def refuse_leftovers(line: str, defined: Collection[str] = ()) -> None:
         raise UsageError(f"{{{found[0]}}} could not be worked out in this notebook.")
 
 
-class _Parser(argparse.ArgumentParser):
-    """argparse that raises in the place of printing and exiting."""
+class Parser(argparse.ArgumentParser):
+    """argparse that raises in the place of printing and exiting, and says what it knows.
+
+    Attributes:
+        options: every spelling of an option, and what argparse keeps of it.
+    """
 
     def __init__(self, *, prog: str) -> None:
+        self.options: dict[str, argparse.Action] = {}
         super().__init__(prog=prog, add_help=False, allow_abbrev=False)
 
+    def add_argument(self, *names: Any, **facts: Any) -> argparse.Action:
+        """Declare an argument."""
+        action = super().add_argument(*names, **facts)
+        self.options.update(dict.fromkeys(action.option_strings, action))
+        return action
+
     def error(self, message: str) -> NoReturn:
+        """Raise UsageError; argparse calls it."""
         magic = self.prog.split()[0]
         raise UsageError(f"{self.prog}: {message}.", hint=f"{magic}? shows what it takes.")
 
 
-def _portforward_parser() -> _Parser:
-    parser = _Parser(prog="%portforward")
+def _portforward_parser() -> Parser:
+    parser = Parser(prog="%portforward")
     parser.add_argument("words", nargs="*")
     _add_cluster_options(parser)
     parser.add_argument("--kubeconfig")
     parser.add_argument("--address", default="localhost")
     parser.add_argument("--name")
     parser.add_argument("--loop", choices=("thread", "kernel"), default="thread")
-    parser.add_argument("--stop", metavar="NAME")
+    parser.add_argument("--stop", metavar="NAME", nargs="?", const="")
     parser.add_argument("--watch", action="store_true")
     return parser
 
 
-def _list_parser(word: str) -> _Parser:
-    parser = _Parser(prog=f"%kfwd {word}")
+def _list_parser(word: str) -> Parser:
+    parser = Parser(prog=f"%kfwd {word}")
     _add_cluster_options(parser)
     parser.add_argument("-A", "--all-namespaces", action="store_true", dest="everywhere")
     return parser
 
 
-def _add_cluster_options(parser: _Parser) -> None:
+def parser_of(command: str) -> Parser:
+    """The parser of `portforward`, or of a command of `%kfwd`."""
+    if command == "portforward":
+        return _portforward_parser()
+    if command == "up":
+        return _up_parser()
+    if command == "nsenter":
+        return _enter_parser()
+    return _list_parser(command) if command in LISTS else Parser(prog=f"%kfwd {command}")
+
+
+def _up_parser() -> Parser:
+    parser = Parser(prog="%kfwd up")
+    add_arguments(parser)
+    return parser
+
+
+def _enter_parser() -> Parser:
+    parser = Parser(prog="%kfwd nsenter")
+    parser.add_argument("pod", metavar="POD", nargs="?")
+    _add_cluster_options(parser)
+    return parser
+
+
+def _add_cluster_options(parser: Parser) -> None:
     parser.add_argument("-n", "--namespace")
     parser.add_argument("--context")
 
@@ -228,6 +273,7 @@ def _refuse_options_without_target(given: argparse.Namespace) -> None:
 
 
 def _forward_options(words: list[str], given: argparse.Namespace) -> ForwardOptions:
+    _refuse_slips(words)
     target, ports = split_target(words)
     parse_ports(ports)
     return ForwardOptions(
@@ -242,17 +288,31 @@ def _forward_options(words: list[str], given: argparse.Namespace) -> ForwardOpti
     )
 
 
+def _refuse_slips(words: list[str]) -> None:
+    """Answer what is often typed in the place of a target, with the line that was meant."""
+    first, *rest = words
+    name, colon, port = first.partition(":")
+    if colon and (not name or name.isdigit()):
+        hint = f"name a pod before its port, as in `web {first}`."
+        raise UsageError("no target given.", hint=hint)
+    if colon:
+        meant = port if ":" in port else f":{port}"
+        raise UsageError(f"invalid target '{first}'.", hint=f"write `{name} {meant}`.")
+    kind, slash, name = first.partition("/")
+    if slash and name and "/" not in name and kind.lower() not in KINDS:
+        raise UsageError(
+            f"'{kind}' is no resource kind that can be forwarded to.",
+            hint=f"use pod/{name}, svc/{name} or deploy/{name}; if {kind} is a namespace: "
+            f"-n {kind} {' '.join([name, *rest])}.",
+        )
+
+
 def _up_options(words: list[str]) -> Options:
-    parser = _Parser(prog="%kfwd up")
-    add_arguments(parser)
-    return from_arguments(parser.parse_args(words))
+    return from_arguments(_up_parser().parse_args(words))
 
 
 def _enter_options(words: list[str], command: list[str], *, given: bool) -> EnterOptions:
-    parser = _Parser(prog="%kfwd nsenter")
-    parser.add_argument("pod", metavar="POD", nargs="?")
-    _add_cluster_options(parser)
-    options, extra = parser.parse_known_args(words)
+    options, extra = _enter_parser().parse_known_args(words)
     if not given or not command or options.pod is None or extra:
         raise UsageError(
             "%kfwd nsenter needs a pod, then -- and a command.",

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable
+from argparse import Action
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -21,7 +22,7 @@ from IPython.core.completer import (
     context_matcher,
 )
 
-from kfwd_nb.notebook.arguments import KFWD_COMMANDS
+from kfwd_nb.notebook.arguments import KFWD_COMMANDS, parser_of
 from kfwd_nb.ports import KINDS
 
 if TYPE_CHECKING:
@@ -42,29 +43,9 @@ MAX_ASKING = 4
 Names = Callable[[str, str | None, str | None], Iterable[str]]
 """Kind, namespace and context to names: `listing.names`, and `forward` for running forwards."""
 
-OPTIONS = {
-    "portforward": (
-        *("-n", "--namespace", "--context", "--kubeconfig", "--address", "--name", "--loop"),
-        *("--stop", "--watch"),
-    ),
-    "up": ("-f", "--file", "--nodes", "--isolation", "--connector"),
-    "pods": ("-n", "--namespace", "--context", "-A", "--all-namespaces"),
-    "services": ("-n", "--namespace", "--context", "-A", "--all-namespaces"),
-    "nsenter": ("-n", "--namespace", "--context", "--"),
-}
-"""What begins with a dash, for `%portforward` and for each command of `%kfwd`."""
-
-VALUES = {
-    "--loop": ("thread", "kernel"),
-    "--isolation": ("auto", "netns", "userns", "loopback"),
-    "--connector": ("netns", "socat", "loopback"),
-}
-"""Options with a fixed set of values."""
-
 FILES = ("-f", "--file", "--kubeconfig")
 """Options whose value is a file: IPython completes those."""
 
-_WITHOUT_VALUE = ("--watch", "-A", "--all-namespaces")
 _LINE = re.compile(r".*?(?<![%\w])%{1,2}(?P<magic>portforward|kfwd)\s+(?P<rest>.*)", re.DOTALL)
 
 
@@ -104,23 +85,30 @@ def wanted(text: str) -> Wanted | None:
 
 
 def _argument(command: str, words: list[str], word: str) -> Wanted:
+    options = parser_of(command).options
     before = words[-1] if words else ""
     place = (_value_of(words, "-n", "--namespace"), _value_of(words, "--context"))
-    if before.startswith("-") and before not in _WITHOUT_VALUE:
-        return _value(before, word, place[1])
+    if _takes_value(before, options):
+        return _value(before, options, word, place[1])
     if word.startswith("-"):
-        return Wanted(word, OPTIONS.get(command, ()))
+        return Wanted(word, (*options, *(("--",) if command == "nsenter" else ())))
+    typed = _positional(words, options)
     if command == "nsenter":
-        return Wanted(word) if _positional(words) else Wanted(word, (), "pod", "", *place)
-    return _target(_positional(words), word, place) if command == "portforward" else Wanted(word)
+        return Wanted(word) if typed else Wanted(word, (), "pod", "", *place)
+    return _target(typed, word, place) if command == "portforward" else Wanted(word)
 
 
-def _value(option: str, word: str, context: str | None) -> Wanted:
+def _takes_value(word: str, options: Mapping[str, Action]) -> bool:
+    return word.startswith("-") and not (word in options and options[word].nargs == 0)
+
+
+def _value(option: str, options: Mapping[str, Action], word: str, context: str | None) -> Wanted:
     if option in ("-n", "--namespace"):
         return Wanted(word, kind="namespace", context=context)
     if option == "--stop":
         return Wanted(word, ("all",), kind="forward")
-    return Wanted(word, VALUES.get(option, ()))
+    action = options.get(option)
+    return Wanted(word, tuple(action.choices or ()) if action is not None else ())
 
 
 def _target(words: list[str], word: str, place: tuple[str | None, str | None]) -> Wanted:
@@ -138,12 +126,11 @@ def _value_of(words: list[str], *options: str) -> str | None:
     return next((value for option, value in pairwise(words) if option in options), None)
 
 
-def _positional(words: list[str]) -> list[str]:
+def _positional(words: list[str], options: Mapping[str, Action]) -> list[str]:
     found = []
     before = ""
     for word in words:
-        takes_value = before.startswith("-") and before not in _WITHOUT_VALUE
-        if not word.startswith("-") and not takes_value:
+        if not word.startswith("-") and not _takes_value(before, options):
             found.append(word)
         before = word
     return found

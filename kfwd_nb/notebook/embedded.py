@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kfwd_nb.errors import UsageError
+from kfwd_nb.errors import ClusterError, KfwdError, UsageError
 
 if TYPE_CHECKING:
     from kfwd_nb.cluster import MiniCluster
@@ -16,11 +17,33 @@ VARIABLE = "KUBECONFIG"
 """Read by `kubectl` and all its kin, in `!` commands too."""
 
 
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A cluster that ended by itself.
+
+    Attributes:
+        reason: one sentence.
+        stopped: names of the forwards that led into it.
+    """
+
+    name: str
+    reason: str
+    stopped: tuple[str, ...] = ()
+
+
 class EmbeddedCluster:
-    """At most one cluster: started, found again, ended."""
+    """At most one cluster: started, found again, ended.
+
+    Attributes:
+        lost: the last cluster, if it ended by itself, until `%kfwd up` or `%kfwd down`.
+        isolation_line: how pods are kept apart, and why not better, in the cluster's own words.
+    """
 
     def __init__(self) -> None:
+        self.lost: Lost | None = None
+        self.isolation_line = ""
         self._cluster: MiniCluster | None = None
+        self._options: Options | None = None
         self._name = ""
         self._before: str | None = None
 
@@ -38,20 +61,75 @@ class EmbeddedCluster:
         """
         from kfwd_nb.cluster import MiniCluster
 
+        isolation_line = ""
+
+        def listen(line: str) -> None:
+            nonlocal isolation_line
+            if line.removeprefix("WARNING: ").startswith("isolation "):
+                isolation_line = line
+            progress(line)
+
         cluster = MiniCluster(
             options.file,
             nodes=options.nodes,
             isolation=options.isolation,
             connector=options.connector,
             kubeconfig=options.kubeconfig,
-            progress=progress,
+            progress=listen,
         )
         cluster.start()
         self._give_back()
-        self._cluster, self._name = cluster, cluster.name
+        self.lost, self.isolation_line = None, isolation_line
+        self._cluster, self._name, self._options = cluster, cluster.name, options
         self._before = os.environ.get(VARIABLE)
         os.environ[VARIABLE] = str(cluster.kubeconfig)
         return cluster
+
+    def check_same(self, wanted: Options) -> None:
+        """Refuse options that the running cluster does not have.
+
+        Raises:
+            UsageError: names the first one.
+        """
+        cluster, options = self.cluster, self._options
+        if cluster is None or options is None:
+            return
+        for name in ("file", "nodes", "isolation", "connector", "kubeconfig"):
+            asked, had = getattr(wanted, name), getattr(options, name)
+            same = asked == had or (name == "isolation" and asked == cluster.isolation)
+            if not same and not (name == "kubeconfig" and asked is None):
+                raise UsageError(
+                    f"cluster {cluster.name} is up with other options"
+                    f" (--{name} {'default' if had is None else had}).",
+                    hint="`%kfwd down` first.",
+                )
+
+    def notice(self) -> None:
+        """Find out whether the cluster has ended by itself; then stop what led into it."""
+        cluster = self._cluster
+        if cluster is None or cluster.running:
+            return
+        try:
+            cluster.wait(0)
+            reason = "it was stopped."
+        except KfwdError as error:
+            reason = error.what
+        self.lost = Lost(cluster.name, reason, _stop_forwards(cluster))
+        self._give_back()
+        cluster.stop()  # its kubeconfig is no longer one to look for
+
+    def check_not_lost(self) -> None:
+        """Refuse to go on in another cluster than the one that was up.
+
+        Raises:
+            ClusterError: it has ended by itself; says why.
+        """
+        self.notice()
+        if self.lost is not None:
+            raise ClusterError(
+                f"cluster {self.lost.name} has ended: {self.lost.reason}",
+                hint="`%kfwd up` starts another; `%kfwd down` is for going on without one.",
+            )
 
     def check_ours(self) -> None:
         """Refuse to end what this kernel has not started.
@@ -71,6 +149,7 @@ class EmbeddedCluster:
             Its name.
         """
         cluster = self._cluster
+        self.lost = None
         self._give_back()
         if cluster is not None:
             cluster.stop()
@@ -85,6 +164,17 @@ class EmbeddedCluster:
             del os.environ[VARIABLE]
         else:
             os.environ[VARIABLE] = self._before
+
+
+def _stop_forwards(cluster: MiniCluster) -> tuple[str, ...]:
+    from kfwd_nb import client
+
+    chosen = [each for each in client.forwards() if each.server == cluster.relay]
+    for forward in chosen:
+        forward.stop()
+        forward.reason = f"cluster {cluster.name} has ended"
+        forward.revision += 1
+    return tuple(each.name for each in chosen)
 
 
 embedded = EmbeddedCluster()

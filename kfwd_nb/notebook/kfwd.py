@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, cast
 from IPython.core.magic import Magics, line_magic, magics_class
 
 from kfwd_nb.cluster.options import Options
-from kfwd_nb.notebook.arguments import EnterOptions, ListOptions, parse_kfwd
-from kfwd_nb.notebook.embedded import embedded
+from kfwd_nb.errors import ClusterError, KfwdError
+from kfwd_nb.notebook.arguments import EnterOptions, ListOptions, asks_for_help, parse_kfwd
+from kfwd_nb.notebook.embedded import Lost, embedded
 from kfwd_nb.notebook.live import follower
 from kfwd_nb.notebook.output import Output
 
@@ -38,7 +39,7 @@ class KfwdMagics(Magics):
         self._shown = shown
 
     @line_magic
-    def kfwd(self, line: str) -> Result:
+    def kfwd(self, line: str) -> Result | None:
         """Start a small cluster to forward to, and look at what a cluster holds.
 
         ::
@@ -54,7 +55,12 @@ class KfwdMagics(Magics):
         takes the best that this machine allows, and says which) and `--connector netns|socat` (how
         the node agent enters a pod). FILE holds Kubernetes manifests.
         """
+        if asks_for_help(line):
+            self._shell.run_line_magic("pinfo", "%kfwd")
+            return None
         command, options = parse_kfwd(line, self._shell.user_ns)
+        embedded.notice()
+        follower.refresh()
         match command:
             case "up":
                 return self._up(cast(Options, options))
@@ -67,6 +73,7 @@ class KfwdMagics(Magics):
         from kfwd_nb.notebook import listing
 
         chosen = cast(ListOptions, options)
+        _check_not_lost(chosen.context)
         return listing.pods(chosen) if command == "pods" else listing.services(chosen)
 
     def _up(self, options: Options) -> ClusterUp:
@@ -74,13 +81,18 @@ class KfwdMagics(Magics):
 
         running = embedded.cluster
         if running is not None:
+            embedded.check_same(options)
             result = _result(running, already=True)
             self._shown.present(result, lambda: Output().show(result.bundle()))
             return result
         progress = Progress(self._shell, "embedded cluster")
+        lost = embedded.lost
         threading.Thread(target=_warm_up, name="kfwd-imports", daemon=True).start()
         try:
-            result = _result(embedded.start(options, progress), already=False)
+            result = _result(embedded.start(options, progress), already=False, lost=lost)
+        except KeyboardInterrupt:
+            progress.failed("no embedded cluster was started")
+            raise ClusterError("interrupted; nothing was started.") from None
         except BaseException:
             progress.failed("no embedded cluster was started")
             raise
@@ -92,11 +104,12 @@ class KfwdMagics(Magics):
         from kfwd_nb.notebook.results import ClusterDown
 
         embedded.check_ours()
+        lost = embedded.lost.stopped if embedded.lost is not None else ()
         forwards = [each for each in client.forwards() if each.embedded]
         for forward in forwards:
             forward.stop()
         follower.refresh()
-        result = ClusterDown(embedded.stop(), tuple(each.name for each in forwards))
+        result = ClusterDown(embedded.stop(), (*lost, *(each.name for each in forwards)))
         self._shown.present(result, lambda: Output().show(result.bundle()))
         return result
 
@@ -104,14 +117,25 @@ class KfwdMagics(Magics):
         from kfwd_nb import client
         from kfwd_nb.notebook import listing
 
-        return listing.status(len(client.forwards()))
+        embedded.check_not_lost()
+        return listing.status(len(client.forwards()), embedded.isolation_line)
 
     def _nsenter(self, options: EnterOptions) -> Entered:
         from kfwd_nb.notebook import listing
         from kfwd_nb.notebook.nsenter import enter
 
+        _check_not_lost(options.context)
         pid, isolation = listing.process_of(options)
-        return enter(pid, isolation, options.command)
+        entered = enter(pid, isolation, options.command)
+        if entered.status:
+            Output().show(entered.bundle())
+            raise KfwdError(f"exit status {entered.status}")
+        return entered
+
+
+def _check_not_lost(context: str | None) -> None:
+    if context is None:
+        embedded.check_not_lost()
 
 
 def _warm_up() -> None:
@@ -119,7 +143,7 @@ def _warm_up() -> None:
     importlib.import_module("kfwd_nb.client")
 
 
-def _result(cluster: MiniCluster, *, already: bool) -> ClusterUp:
+def _result(cluster: MiniCluster, *, already: bool, lost: Lost | None = None) -> ClusterUp:
     from kfwd_nb.notebook.results import ClusterUp
 
     return ClusterUp(
@@ -130,4 +154,9 @@ def _result(cluster: MiniCluster, *, already: bool) -> ClusterUp:
         pods=tuple(cluster.pods),
         seconds=cluster.ready_after,
         already=already,
+        isolation_line=embedded.isolation_line,
+        lost=f"forwards into cluster {lost.name}, which has ended, are stopped: "
+        f"{', '.join(lost.stopped)}"
+        if lost is not None and lost.stopped
+        else "",
     )

@@ -30,7 +30,8 @@ def pods(options: ListOptions) -> PodList:
     from kfwd_nb.kube.objects import Pod
 
     access, namespace, where = _scope(options)
-    return PodList(where, tuple(_pod_line(each) for each in _list(access, Pod, namespace)))
+    found = _list_in(access, Pod, namespace)
+    return PodList(where, tuple(_pod_line(each, access.namespace) for each in found))
 
 
 def services(options: ListOptions) -> ServiceList:
@@ -38,16 +39,17 @@ def services(options: ListOptions) -> ServiceList:
     from kfwd_nb.kube.objects import Service
 
     access, namespace, where = _scope(options)
-    found = _list(access, Service, namespace)
+    found = _list_in(access, Service, namespace)
     lines = [line for each in found for line in _service_lines(each, access.namespace)]
     return ServiceList(where, tuple(lines))
 
 
-def status(forwards: int) -> ClusterStatus:
+def status(forwards: int, isolation_line: str) -> ClusterStatus:
     """The cluster that magics use now.
 
     Args:
         forwards: how many are running in this kernel.
+        isolation_line: what the embedded cluster has said of its isolation; may be empty.
     """
     from kfwd_nb.kube.objects import ISOLATION_ANNOTATION, Node, Pod, is_true
 
@@ -63,7 +65,13 @@ def status(forwards: int) -> ClusterStatus:
     found = _list(access, Pod, None)
     ready = sum(each.ready for each in found)
     return ClusterStatus(
-        access.context, access.server, access.embedded, nodes, (ready, len(found)), forwards
+        access.context,
+        access.server,
+        access.embedded,
+        nodes,
+        (ready, len(found)),
+        forwards,
+        isolation_line if access.embedded else "",
     )
 
 
@@ -97,7 +105,7 @@ def process_of(options: EnterOptions) -> tuple[int, str]:
         )
     pod = known[options.pod]
     pid = pod.metadata.annotations.get(PID_ANNOTATION, "")
-    if not pid.isdigit():
+    if not pid.isdigit() or pod.status.phase != "Running":  # a number may be another's by now
         raise UnavailableError(f'pod "{options.pod}" has no process now ({pod.status.phase}).')
     nodes = {each.metadata.name: each for each in _list(access, Node, None)}
     node = nodes.get(pod.spec.node_name)
@@ -113,17 +121,9 @@ def names(kind: str, namespace: str | None, context: str | None) -> tuple[str, .
         namespace: None means the context's own.
         context: None means the current one.
     """
-    from kfwd_nb.kube import objects
-
-    types: dict[str, type[Object]] = {
-        "pod": objects.Pod,
-        "svc": objects.Service,
-        "deploy": objects.Deployment,
-        "namespace": objects.Namespace,
-    }
     access = _access(context)
     place = None if kind == "namespace" else namespace or access.namespace
-    return tuple(sorted(each.metadata.name for each in _list(access, types[kind], place)))
+    return tuple(sorted(each.metadata.name for each in _list(access, _kinds()[kind], place)))
 
 
 def _access(context: str | None) -> ClusterAccess:
@@ -138,6 +138,48 @@ def _list(access: ClusterAccess, kind: type[Kind], namespace: str | None) -> Seq
     return list_objects(access, kind, namespace)
 
 
+def _list_in(access: ClusterAccess, kind: type[Kind], namespace: str | None) -> Sequence[Kind]:
+    """The objects of a namespace that must be there; of all of them, if None.
+
+    Raises:
+        NotFoundError: there is no such namespace; the hint has the nearest names.
+    """
+    from kfwd_nb.kube.nearest import did_you_mean
+    from kfwd_nb.kube.objects import Namespace
+
+    found = _list(access, kind, namespace)
+    if not found and namespace is not None:
+        known = sorted(each.metadata.name for each in _list(access, Namespace, None))
+        if namespace not in known:
+            raise NotFoundError(
+                f'Namespace "{namespace}" not found.', hint=did_you_mean(namespace, known)
+            )
+    return found
+
+
+def elsewhere(kind: str, name: str, context: str | None) -> tuple[str, ...]:
+    """The namespaces that have an object of this kind and name.
+
+    Args:
+        kind: `pod`, `svc` or `deploy`.
+        name: of the object.
+        context: None means the current one.
+    """
+    found = _list(_access(context), _kinds()[kind], None)
+    return tuple(sorted(each.metadata.namespace for each in found if each.metadata.name == name))
+
+
+def _kinds() -> dict[str, type[Object]]:
+    from kfwd_nb.kube import objects
+
+    return {
+        "pod": objects.Pod,
+        "svc": objects.Service,
+        "deploy": objects.Deployment,
+        "namespace": objects.Namespace,
+    }
+
+
 def _scope(options: ListOptions) -> tuple[ClusterAccess, str | None, str]:
     """(access, namespace to ask for or None for all, words that say so)."""
     access = _access(options.context)
@@ -147,11 +189,12 @@ def _scope(options: ListOptions) -> tuple[ClusterAccess, str | None, str]:
     return access, namespace, f"{access.context}/{namespace}"
 
 
-def _pod_line(pod: Pod) -> PodLine:
+def _pod_line(pod: Pod, namespace: str) -> PodLine:
     from kfwd_nb.kube.objects import PID_ANNOTATION
     from kfwd_nb.kube.podstate import status_word
 
     statuses = pod.status.container_statuses
+    meta = pod.metadata
     declared = [port for each in pod.spec.containers for port in each.ports]
     return PodLine(
         namespace=pod.metadata.namespace,
@@ -162,12 +205,20 @@ def _pod_line(pod: Pod) -> PodLine:
         ports=", ".join(str(port.container_port) for port in declared),
         node=pod.spec.node_name,
         pid=pod.metadata.annotations.get(PID_ANNOTATION, ""),
+        line=f"%portforward {meta.name} :{declared[0].container_port}"
+        f"{_namespace_option(meta.namespace, namespace)}"
+        if declared
+        else "",
     )
+
+
+def _namespace_option(wanted: str, current: str) -> str:
+    return "" if wanted == current else f" -n {wanted}"
 
 
 def _service_lines(service: Service, namespace: str) -> list[ServiceLine]:
     meta = service.metadata
-    option = "" if meta.namespace == namespace else f" -n {meta.namespace}"
+    option = _namespace_option(meta.namespace, namespace)
     return [
         ServiceLine(
             namespace=meta.namespace,

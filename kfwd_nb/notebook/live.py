@@ -163,6 +163,7 @@ class Follower:
         """Let go of the tables and of the thread."""
         self._stop.set()
         self._tables = []
+        self._ended.clear()
         self._thread = None
 
     def forked(self) -> None:

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 
 from IPython.core.magic import Magics, line_cell_magic, magics_class
 
-from kfwd_nb.errors import KfwdError, UsageError
+from kfwd_nb.errors import KfwdError, NotFoundError, UsageError
 from kfwd_nb.notebook.arguments import (
     ForwardOptions,
     ShowOptions,
     StopOptions,
+    asks_for_help,
     parse_portforward,
 )
+from kfwd_nb.notebook.embedded import embedded
 from kfwd_nb.notebook.live import INTERVAL, EveryForward, LiveTable, Source, follower
 from kfwd_nb.notebook.output import Output, execution, is_kernel, updates_in_place
 from kfwd_nb.ports import parse_target
@@ -81,7 +83,12 @@ class PortforwardMagics(Magics):
         if cell is not None:
             self._run_as_cell(line, cell)
             return None
+        if asks_for_help(line):
+            self._shell.run_line_magic("pinfo", "%portforward")
+            return None
         options = parse_portforward(line, self._shell.user_ns)
+        embedded.notice()
+        follower.refresh()
         if isinstance(options, ForwardOptions):
             return self._start(options)
         if isinstance(options, StopOptions):
@@ -102,7 +109,7 @@ class PortforwardMagics(Magics):
         for forward in chosen:
             forward.stop()
         follower.refresh()
-        stopped = Stopped(tuple(each.name for each in chosen))
+        stopped = Stopped(tuple(each.name for each in chosen), others(chosen, client.forwards()))
         self._shown.present(stopped, lambda: Output().show(stopped.bundle()))
         return stopped
 
@@ -130,16 +137,40 @@ def start(options: ForwardOptions) -> tuple[Forward, Outcome]:
     """Start the forward, or find the one that is running with the same options."""
     from kfwd_nb import client
 
-    return client.forward_or_existing(
-        str(options.target),
-        *options.ports,
-        namespace=options.namespace,
-        context=options.context,
-        kubeconfig=options.kubeconfig,
-        address=options.address,
-        loop=options.loop,
-        name=options.name,
-    )
+    if options.context is None and options.kubeconfig is None:
+        embedded.check_not_lost()
+    try:
+        return client.forward_or_existing(
+            str(options.target),
+            *options.ports,
+            namespace=options.namespace,
+            context=options.context,
+            kubeconfig=options.kubeconfig,
+            address=options.address,
+            loop=options.loop,
+            name=options.name,
+        )
+    except NotFoundError as error:
+        if options.kubeconfig is None and (hint := _hint_elsewhere(options)):
+            error.hint = hint
+        raise
+
+
+def _hint_elsewhere(options: ForwardOptions) -> str:
+    """Where there is a target of this name, if it is in other namespaces only."""
+    from kfwd_nb.notebook import listing
+
+    target = options.target
+    try:
+        found = listing.elsewhere(target.kind, target.name, options.context)
+        here = listing.names(target.kind, options.namespace, options.context)
+        namespaces = listing.names("namespace", None, options.context)
+    except KfwdError:
+        return ""
+    mistyped = options.namespace is not None and options.namespace not in namespaces
+    if mistyped or not found or target.name in here:
+        return ""
+    return f'there is one in namespace "{found[0]}": -n {found[0]}.'
 
 
 def select(what: str, forwards: Sequence[Forward]) -> list[Forward]:
@@ -148,6 +179,10 @@ def select(what: str, forwards: Sequence[Forward]) -> list[Forward]:
     Raises:
         UsageError: none is meant.
     """
+    running = ", ".join(each.name for each in forwards)
+    hint = f"running: {running}." if running else "nothing is forwarded in this kernel."
+    if not what:
+        raise UsageError("--stop needs a name, a target, a local port, or all.", hint=hint)
     if what == "all":
         return list(forwards)
     tests: tuple[Callable[[Forward], bool], ...] = (
@@ -158,11 +193,18 @@ def select(what: str, forwards: Sequence[Forward]) -> list[Forward]:
     for test in tests:
         if chosen := [each for each in forwards if test(each)]:
             return chosen
-    running = ", ".join(each.name for each in forwards)
-    raise UsageError(
-        f"no forward has the name, target or local port '{what}'.",
-        hint=f"running: {running}." if running else "nothing is forwarded in this kernel.",
-    )
+    raise UsageError(f"no forward has the name, target or local port '{what}'.", hint=hint)
+
+
+def others(
+    stopped: Sequence[Forward], running: Sequence[Forward]
+) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """For each target of stopped forwards, the names of those that still lead there."""
+    goals = {(each.server, each.namespace, str(each.target)) for each in stopped}
+    still: dict[tuple[str, str, str], list[str]] = {}
+    for each in running:
+        still.setdefault((each.server, each.namespace, str(each.target)), []).append(each.name)
+    return tuple((goal[2], tuple(still[goal])) for goal in sorted(goals) if goal in still)
 
 
 def _target(text: str) -> str | None:

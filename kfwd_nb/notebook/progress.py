@@ -15,6 +15,10 @@ MAX_LINES = 6
 """Lines that stay in sight, the last ones."""
 
 
+WAITING = "waiting for "
+"""How a line begins that is only a reminder."""
+
+
 class Progress:
     """Says `title` at once, then each line that it is called with.
 
@@ -31,7 +35,9 @@ class Progress:
         self._say(title)
 
     def __call__(self, line: str) -> None:
-        """Add a line."""
+        """Add a line; what is still waited for takes the place of what was."""
+        if line.startswith(WAITING) and self._lines and self._lines[-1].startswith(WAITING):
+            self._lines.pop()
         self._lines = [*self._lines, line][-MAX_LINES:]
         self._say(line)
 

@@ -58,13 +58,25 @@ class Forwards(Done):
 
 @dataclass(frozen=True, repr=False)
 class Stopped(Done):
-    """What `%portforward --stop` stopped."""
+    """What `%portforward --stop` stopped.
+
+    Attributes:
+        others: for each target, the forwards that still lead there.
+    """
 
     names: tuple[str, ...]
+    others: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     def sheet(self) -> Sheet:
         """One line."""
-        return Sheet(f"stopped: {', '.join(self.names)}" if self.names else "nothing to stop")
+        if not self.names:
+            return Sheet("nothing to stop")
+        others = "; ".join(
+            f"{len(names)} other{'s lead' if len(names) > 1 else ' leads'} to {target}: "
+            f"{', '.join(names)}"
+            for target, names in self.others
+        )
+        return Sheet(f"stopped: {', '.join(self.names)}{f' ({others})' if others else ''}")
 
 
 @dataclass(frozen=True, repr=False)
@@ -75,6 +87,8 @@ class ClusterUp(Done):
         seconds: from the command to the last pod's readiness.
         pods: as NAMESPACE/NAME.
         already: it was running before.
+        isolation_line: how pods are kept apart, and why not better; empty if it never said.
+        lost: what became of the forwards into a cluster before it; may be empty.
     """
 
     name: str
@@ -84,6 +98,8 @@ class ClusterUp(Done):
     pods: tuple[str, ...]
     seconds: float
     already: bool = False
+    isolation_line: str = ""
+    lost: str = ""
 
     def sheet(self) -> Sheet:
         """What it is, what it holds, what to try next."""
@@ -95,7 +111,8 @@ class ClusterUp(Done):
             else f"cluster {self.name} is ready after {self.seconds:.1f} s"
         )
         lines = (
-            f"isolation {self.isolation}: {MEANING[self.isolation]}",
+            *((self.lost,) if self.lost else ()),
+            self.isolation_line or f"isolation {self.isolation}: {MEANING[self.isolation]}",
             f"pods: {', '.join(self.pods)}",
             "KUBECONFIG is set for this kernel, until %kfwd down",
             "next, try:",
@@ -133,6 +150,7 @@ class ClusterStatus(Result):
         nodes: rows of name, isolation and readiness.
         pods: how many are ready, of how many.
         forwards: how many are running in this kernel.
+        isolation_line: what `%kfwd up` said of the isolation; empty for another's cluster.
     """
 
     context: str
@@ -141,6 +159,7 @@ class ClusterStatus(Result):
     nodes: tuple[tuple[str, str, str], ...]
     pods: tuple[int, int]
     forwards: int
+    isolation_line: str = ""
 
     def sheet(self) -> Sheet:
         """The cluster in a few lines."""
@@ -150,7 +169,13 @@ class ClusterStatus(Result):
         isolations = {row[1] for row in self.nodes}
         lines = (
             f"relay {self.server}" if self.embedded else f"server {self.server}",
-            *(f"isolation {each}: {MEANING[each]}" for each in MEANING if each in isolations),
+            *(
+                (self.isolation_line,)
+                if self.isolation_line
+                else (
+                    f"isolation {each}: {MEANING[each]}" for each in MEANING if each in isolations
+                )
+            ),
             f"pods ready: {self.pods[0]} of {self.pods[1]}; forwards running: {self.forwards}",
         )
         head = ("node", "isolation", "status")
@@ -159,7 +184,10 @@ class ClusterStatus(Result):
 
 @dataclass(frozen=True, slots=True)
 class PodLine:
-    """One pod of a list; `pid` is empty where the pod is not on this machine."""
+    """One pod of a list, and the line that forwards its first port.
+
+    `pid` is empty where the pod is not on this machine, `line` where the pod declares no port.
+    """
 
     namespace: str
     name: str
@@ -169,6 +197,7 @@ class PodLine:
     ports: str
     node: str
     pid: str
+    line: str = ""
 
 
 @dataclass(frozen=True, repr=False)
@@ -186,11 +215,14 @@ class PodList(Result):
 
     def sheet(self) -> Sheet:
         """A row for each."""
-        head = ("namespace", "pod", "ready", "status", "restarts", "ports", "node", "pid")
+        head = (
+            *("namespace", "pod", "ready", "status", "restarts", "ports", "node", "pid"),
+            "line to copy",
+        )
         rows = tuple(
             (
                 *(each.namespace, each.name, each.ready, each.status),
-                *(str(each.restarts), each.ports, each.node, each.pid),
+                *(str(each.restarts), each.ports, each.node, each.pid, each.line),
             )
             for each in self.pods
         )

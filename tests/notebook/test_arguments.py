@@ -14,6 +14,7 @@ from kfwd_nb.notebook.arguments import (
     ListOptions,
     ShowOptions,
     StopOptions,
+    asks_for_help,
     parse_block,
     parse_kfwd,
     parse_portforward,
@@ -32,6 +33,7 @@ WEB = Target("pod", "web")
         ("", ShowOptions()),
         ("--watch", ShowOptions(watch=True)),
         ("--stop all", StopOptions("all")),
+        ("--stop", StopOptions("")),
         ("--stop svc/api", StopOptions("svc/api")),
         ("web 8080:80", ForwardOptions(WEB, ("8080:80",))),
         ("web :80 :7", ForwardOptions(WEB, (":80", ":7"))),
@@ -83,6 +85,38 @@ def test_portforward_refuses(line: str, said: str) -> None:
         parse_portforward(line)
     assert caught.value.what.startswith(said)
     assert len(str(caught.value).splitlines()) <= 2
+
+
+@pytest.mark.parametrize(
+    ("line", "said", "hint"),
+    [
+        ("web:80", "invalid target 'web:80'.", "`web :80`"),
+        ("web:8080:80", "invalid target 'web:8080:80'.", "`web 8080:80`"),
+        ("'' :80", "no target given.", "`web :80`"),
+        ("8080:80", "no target given.", "`web 8080:80`"),
+        ("staging/web :80", "'staging' is no resource kind", "-n staging web :80"),
+    ],
+)
+def test_a_slip_is_answered_with_what_was_meant(line: str, said: str, hint: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_portforward(line)
+    assert caught.value.what.startswith(said)
+    assert hint in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("line", "asks"),
+    [
+        ("-h", True),
+        ("help", True),
+        ("up --help", True),
+        ("help :80", False),
+        ("nsenter web -- ip -h", False),
+        ("", False),
+    ],
+)
+def test_who_asks_for_help(line: str, asks: bool) -> None:
+    assert asks_for_help(line) == asks
 
 
 def test_the_missing_name_is_told_from_those_that_are_there() -> None:

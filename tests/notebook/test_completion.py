@@ -45,10 +45,19 @@ ANY = ("svc/", "deploy/")
         ("%kfwd pods -A -n st", Wanted("st", kind="namespace")),
         ("%kfwd down ", Wanted("")),
         ("%kfwd up --isolation ", Wanted("", ("auto", "netns", "userns", "loopback"))),
+        ("%kfwd up --connector ", Wanted("", ("netns", "socat"))),
+        ("%kfwd up --kubeconfig /", None),
+        ("%kfwd bogus -", Wanted("-")),
     ],
 )
 def test_wanted(text: str, want: Wanted | None) -> None:
     assert wanted(text) == want
+
+
+def test_options_of_up_are_those_of_its_parser() -> None:
+    want = wanted("%kfwd up --")
+    assert want is not None
+    assert {"--file", "--nodes", "--isolation", "--connector", "--kubeconfig"} <= set(want.fixed)
 
 
 def test_options_are_known() -> None:

@@ -96,6 +96,8 @@ def test_pods_and_services(kernel: Any) -> None:
     assert kernel.ok(f"print({names})").printed == (
         "[('default', 'db'), ('default', 'web'), ('staging', 'web')]\n"
     )
+    lines = kernel.ok("for each in pods: print(each.line)").printed.splitlines()
+    assert {"%portforward web :80", "%portforward web :80 -n staging"} <= set(lines)
     kernel.ok("services = %kfwd services")
     lines = kernel.ok("for each in services: print(each.line)").printed.splitlines()
     assert "%portforward svc/api :80" in lines
@@ -145,7 +147,9 @@ def test_nsenter_runs_in_the_network_of_the_pod(kernel: Any) -> None:
     namespace = kernel.ok("print(inside.output)").printed.strip()
     assert namespace == kernel.ok("print(os.readlink(f'/proc/{pid}/ns/net'))").printed.strip()
     assert namespace != os.readlink("/proc/self/ns/net")
-    assert kernel.ok("x = %kfwd nsenter web -- false\nprint(x.status)").printed == "1\n"
+    failed = kernel.run("%kfwd nsenter web -- sh -c 'echo before; exit 3'")
+    assert "before" in failed.text
+    assert failed.lines == ["exit status 3"]
 
 
 def test_the_environment_is_lent(kernel: Any) -> None:
@@ -160,6 +164,9 @@ MISTAKES = [
     ("%portforward web :nosuch", "nosuch", ""),
     ("%portforward web 70000:80", "invalid port format '70000:80'", "8080:80"),
     ("%portforward svc/api :81", "Service api does not have a service port 81", ""),
+    ("%kfwd pods -n stagin", 'Namespace "stagin" not found', '"staging"'),
+    ("%kfwd services -n stagin", 'Namespace "stagin" not found', '"staging"'),
+    ("%portforward svc/api :80 -n staging", "api", "-n default"),
     ("%kfwd nsenter wbe -- true", 'Pod "wbe" not found', '"web"'),
     ("%kfwd nsenter web -- no-such-command", "there is no command 'no-such-command'", ""),
 ]

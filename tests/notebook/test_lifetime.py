@@ -72,6 +72,29 @@ def test_simulated_isolation_is_said_everywhere(new_kernel: Callable[..., Any]) 
     assert "ran as it is" in inside
 
 
+def test_a_cluster_that_dies_is_not_mistaken_for_none(
+    new_kernel: Callable[..., Any], eventually: Callable[..., bool]
+) -> None:
+    kernel = new_kernel()
+    kernel.ok("%load_ext kfwd_nb")
+    kernel.ok("%kfwd up")
+    assert "up with other options" in kernel.run("%kfwd up --nodes 3").lines[0]
+    kernel.ok("%portforward web :80")
+    (relay,) = [each for each in kernel.family() if "kfwd_nb.relay" in each.cmdline()]
+    relay.kill()
+    assert eventually(lambda: kernel.family() == [], 5)
+    for line in ("%kfwd status", "%kfwd pods", "%portforward web :80"):
+        run = kernel.run(line)
+        assert run.lines[0].startswith("cluster ")
+        assert " has ended: the relay ended" in run.lines[0]
+        assert "`%kfwd up` starts another" in run.lines[1]
+        assert len(run.lines) == 2
+    assert "which has ended, are stopped: web" in kernel.ok("%kfwd up").text
+    up = kernel.ok("%kfwd up").text
+    (isolation,) = [line for line in up.splitlines() if "isolation " in line]
+    assert isolation in kernel.ok("%kfwd status").text.splitlines()
+
+
 def test_interrupt_while_it_starts(
     new_kernel: Callable[..., Any], survivors: Callable[..., Any], eventually: Callable[..., bool]
 ) -> None:
@@ -82,7 +105,8 @@ def test_interrupt_while_it_starts(
     family = kernel.family()
     kernel.interrupt()
     run = kernel.finish(request)
-    assert run.reply["content"]["ename"] == "KeyboardInterrupt"
+    assert run.status == "error"
+    assert run.lines == ["interrupted; nothing was started."]
     assert "no embedded cluster was started" in run.text
     assert survivors(family) == []
     assert kernel.family() == []

@@ -87,6 +87,18 @@ def test_one_line_a_forward_at_first_sight(fake: Any) -> None:
     assert "<details open" not in html
 
 
+def test_what_is_wrong_stands_in_the_line_that_is_always_seen(fake: Any) -> None:
+    forward = fake.make("web", "80", name="page")
+    forward.ports[0].address = "0.0.0.0"
+    forward.connect(closed=NOON, state="closed", reason="nobody listens", failed=True)
+    bundle = table_bundle(build([forward], {}, NOON))
+    summary = bundle["text/html"].partition("<summary>")[2].partition("</summary>")[0]
+    first_lines = "\n".join(bundle["text/plain"].splitlines()[:3])
+    for form in (summary, first_lines):
+        for each in ("0.0.0.0:80", "(page)", "other machines can reach", "connection 1: nobody"):
+            assert each in form
+
+
 def test_an_empty_table_says_what_to_do() -> None:
     for form in table_bundle(Table(())).values():
         assert EMPTY in form

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kfwd_nb.cluster.options import Options
-from kfwd_nb.errors import UnavailableError, UsageError
+from kfwd_nb.errors import ClusterError, UnavailableError, UsageError
 from kfwd_nb.notebook import nsenter
 from kfwd_nb.notebook.embedded import VARIABLE, EmbeddedCluster
-from kfwd_nb.notebook.portforward import select
-from kfwd_nb.notebook.results import ClusterUp, Entered, ServiceLine, ServiceList
+from kfwd_nb.notebook.portforward import others, select
+from kfwd_nb.notebook.results import (
+    ClusterStatus,
+    ClusterUp,
+    Entered,
+    ServiceLine,
+    ServiceList,
+    Stopped,
+)
 
 pytestmark = pytest.mark.pure
 
@@ -101,14 +109,46 @@ def test_stop_that_means_nothing_says_what_runs(fake: Any) -> None:
         select("no/such/thing", [])
 
 
+@pytest.mark.parametrize(
+    ("others", "text"),
+    [
+        ((), "stopped: web"),
+        ((("pod/web", ("b",)),), "stopped: web (1 other leads to pod/web: b)"),
+        ((("pod/web", ("b", "c")),), "stopped: web (2 others lead to pod/web: b, c)"),
+    ],
+)
+def test_stopping_says_who_still_leads_there(others: Any, text: str) -> None:
+    assert repr(Stopped(("web",), others)) == text
+
+
+def test_only_forwards_to_the_same_pod_count_as_others(fake: Any) -> None:
+    web, more, staging = fake.make("web"), fake.make("web"), fake.make("web", namespace="staging")
+    more.name = "web-81"
+    assert others([web], [more, staging, fake.make("db")]) == (("pod/web", ("web-81",)),)
+
+
+def test_why_no_stronger_isolation_is_kept() -> None:
+    line = "isolation userns: a user namespace (netns: not permitted)"
+    up = ClusterUp("a", "userns", "", "", ("default/web",), 1.0, isolation_line=line)
+    assert line in repr(up).splitlines()
+    nodes = (("node-1", "userns", "ready"),)
+    assert line in repr(ClusterStatus("a", "https://x", True, nodes, (1, 1), 0, line)).splitlines()
+
+
 class FakeCluster:
     """Stands in for MiniCluster."""
 
-    def __init__(self, *_: object, **__: object) -> None:
+    def __init__(self, *_: object, progress: Callable[[str], None] = print, **__: object) -> None:
         self.name, self.kubeconfig, self.running = "fake", Path("/run/fake/kubeconfig"), False
+        self.relay, self.isolation, self.progress = "https://127.0.0.1:6443", "netns", progress
 
     def start(self) -> None:
         self.running = True
+        self.progress("isolation netns: each pod has namespaces")
+        self.progress("relay listens")
+
+    def wait(self, timeout: float) -> bool:
+        raise ClusterError("the relay ended by signal 9, and the cluster with it.")
 
     def stop(self) -> None:
         self.running = False
@@ -156,6 +196,48 @@ class TestEmbeddedCluster:
         assert embedded.cluster is second
         embedded.stop()
         assert os.environ[VARIABLE] == "/home/me/config"
+
+    def test_the_same_options_are_harmless_and_others_are_refused(
+        self, embedded: EmbeddedCluster
+    ) -> None:
+        embedded.start(Options(nodes=3), print)
+        for same in (Options(nodes=3), Options(nodes=3, isolation="netns")):
+            embedded.check_same(same)
+        for other in (
+            Options(),
+            Options(nodes=3, isolation="loopback"),
+            Options(nodes=3, connector="socat"),
+            Options(Path("pods.yaml"), nodes=3),
+            Options(nodes=3, kubeconfig=Path("kubeconfig")),
+        ):
+            with pytest.raises(UsageError, match="cluster fake is up with other options") as caught:
+                embedded.check_same(other)
+            assert caught.value.hint == "`%kfwd down` first."
+
+    def test_what_it_said_of_its_isolation_is_kept(self, embedded: EmbeddedCluster) -> None:
+        self.start(embedded)
+        assert embedded.isolation_line == "isolation netns: each pod has namespaces"
+
+    def test_one_that_dies_takes_its_forwards_and_is_remembered(
+        self, embedded: EmbeddedCluster, fake: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        inside, outside = fake.make("web"), fake.make("db", server="https://elsewhere")
+        monkeypatch.setattr("kfwd_nb.client.forwards", lambda: [inside, outside])
+        cluster = self.start(embedded)
+        embedded.check_not_lost()
+        cluster.running = False
+        with pytest.raises(ClusterError, match="cluster fake has ended: the relay ended by") as now:
+            embedded.check_not_lost()
+        assert "`%kfwd up` starts another" in str(now.value.hint)
+        assert (inside.state, inside.reason) == ("stopped", "cluster fake has ended")
+        assert outside.state == "listening"
+        assert embedded.lost is not None
+        assert embedded.lost.stopped == ("web",)
+        assert os.environ[VARIABLE] == "/home/me/config"
+        with pytest.raises(ClusterError):
+            embedded.check_not_lost()
+        self.start(embedded)
+        embedded.check_not_lost()
 
     def test_down_is_for_our_own_only(self, embedded: EmbeddedCluster) -> None:
         with pytest.raises(UsageError, match="ends nothing else"):

@@ -71,13 +71,60 @@ def test_one_line_says_where_a_forward_leads(fake: Any) -> None:
 
 @pytest.mark.parametrize(
     ("address", "text"),
-    [("::1", "localhost:80"), ("10.0.0.7", "10.0.0.7:80"), ("fd00::7", "[fd00::7]:80")],
+    [("::1", "localhost:80"), ("127.0.0.9", "127.0.0.9:80"), ("fd00::7", "[fd00::7]:80")],
 )
 def test_an_address_is_one_that_can_be_clicked(fake: Any, address: str, text: str) -> None:
     forward = fake.make("web", "80")
     forward.ports[0].address = address
     (cell,) = build([forward], {}, NOON).forwards[0].addresses
     assert (cell.text, cell.link) == (text, f"http://{text}/")
+
+
+@pytest.mark.parametrize(
+    ("address", "text", "link"),
+    [
+        ("0.0.0.0", "0.0.0.0:80", "http://localhost:80/"),
+        ("::", "[::]:80", "http://localhost:80/"),
+        ("10.0.0.7", "10.0.0.7:80", "http://10.0.0.7:80/"),
+    ],
+)
+def test_an_address_that_others_can_reach_is_shown_with_a_warning(
+    fake: Any, address: str, text: str, link: str
+) -> None:
+    forward = fake.make("web", "80")
+    forward.ports[0].address = address
+    (row,) = build([forward], {}, NOON).forwards
+    assert [(each.text, each.link) for each in row.addresses] == [(text, link)]
+    assert row.warning == f"warning: other machines can reach {text}, too"
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1", "127.0.0.9"])
+def test_the_loopback_is_no_warning(fake: Any, address: str) -> None:
+    forward = fake.make("web", "80")
+    forward.ports[0].address = address
+    assert build([forward], {}, NOON).forwards[0].warning == ""
+
+
+@pytest.mark.parametrize(
+    ("target", "name", "shown"),
+    [("web", "web", ""), ("svc/api", "svc/api", ""), ("web", "web-81", "web-81")],
+)
+def test_a_name_is_shown_where_it_is_not_the_target(
+    fake: Any, target: str, name: str, shown: str
+) -> None:
+    (row,) = build([fake.make(target, name=name)], {}, NOON).forwards
+    assert (row.name, row.key) == (shown, name)
+
+
+def test_the_last_failure_is_said(fake: Any) -> None:
+    forward = fake.make()
+    assert build([forward], {}, NOON).forwards[0].failure == ""
+    for reason in ("first", "second"):
+        forward.connect(closed=NOON, state="closed", reason=reason, failed=True)
+    forward.connect()
+    (row,) = build([forward], {}, NOON).forwards
+    assert row.failure == "last failure: connection 2: second"
+    assert [each.state for each in row.rows] == ["opening", "failed", "failed"]
 
 
 def test_a_port_on_both_loopback_addresses_is_one_address(fake: Any) -> None:

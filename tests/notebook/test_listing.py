@@ -1,0 +1,87 @@
+"""What a cluster's objects become in a list, and which process of a pod may be entered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from kfwd_nb.errors import NotFoundError, UnavailableError
+from kfwd_nb.kube.kubeconfig import ClusterAccess
+from kfwd_nb.kube.objects import (
+    PID_ANNOTATION,
+    Container,
+    ContainerPort,
+    Namespace,
+    ObjectMeta,
+    Pod,
+    PodSpec,
+    PodStatus,
+    Service,
+)
+from kfwd_nb.notebook import listing
+from kfwd_nb.notebook.arguments import EnterOptions, ListOptions
+
+pytestmark = pytest.mark.pure
+
+
+def pod(name: str, namespace: str = "default", phase: str = "Running", ports: int = 2) -> Pod:
+    declared = [ContainerPort(container_port=port) for port in (80, 7)[:ports]]
+    return Pod(
+        metadata=ObjectMeta(name=name, namespace=namespace, annotations={PID_ANNOTATION: "42"}),
+        spec=PodSpec(containers=[Container(name="main", ports=declared)]),
+        status=PodStatus(phase=phase),
+    )
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    access = ClusterAccess("test", "https://127.0.0.1:1", "default", "a test", embedded=True)
+    monkeypatch.setattr(listing, "_access", lambda _: access)
+
+    def hold(*objects: Any) -> None:
+        def found(_: object, kind: type, namespace: str | None) -> list[Any]:
+            return [
+                each
+                for each in objects
+                if isinstance(each, kind) and namespace in (None, each.metadata.namespace)
+            ]
+
+        monkeypatch.setattr(listing, "_list", found)
+
+    return hold
+
+
+def test_each_pod_has_the_line_that_forwards_it(cluster: Callable[..., None]) -> None:
+    cluster(pod("web"), pod("web", "staging"), pod("mute", ports=0))
+    found = listing.pods(ListOptions())
+    assert [each.line for each in found] == [
+        "%portforward web :80",
+        "%portforward web :80 -n staging",
+        "",
+    ]
+    assert "line to copy" in repr(found)
+
+
+def test_a_namespace_that_is_not_there_is_no_empty_one(cluster: Callable[..., None]) -> None:
+    cluster(pod("web"), *(Namespace(metadata=ObjectMeta(name=n)) for n in ("default", "empty")))
+    assert len(listing.pods(ListOptions("empty"))) == 0
+    for ask in (listing.pods, listing.services):
+        with pytest.raises(NotFoundError, match='Namespace "emty" not found') as caught:
+            ask(ListOptions("emty"))
+        assert caught.value.hint == 'did you mean "empty"?'
+
+
+@pytest.mark.parametrize("phase", ["Pending", "Succeeded", "Failed", "Unknown"])
+def test_only_a_running_pod_can_be_entered(cluster: Callable[..., None], phase: str) -> None:
+    cluster(pod("web", phase=phase), pod("db"))
+    assert listing.process_of(EnterOptions("db", ("true",)))[0] == 42
+    with pytest.raises(UnavailableError, match=f"no process now \\({phase}\\)"):
+        listing.process_of(EnterOptions("web", ("true",)))
+
+
+def test_where_else_there_is_one(cluster: Callable[..., None]) -> None:
+    cluster(pod("web", "b"), pod("web", "a"), Service(metadata=ObjectMeta(name="api")))
+    assert listing.elsewhere("pod", "web", None) == ("a", "b")
+    assert listing.elsewhere("svc", "web", None) == ()
