@@ -43,7 +43,7 @@ bench: debian $(VENV)/.with-test
 	@$(BIN)/python tests/bench
 
 lab: $(VENV)/.with-lab
-	@$(BIN)/jupyter lab notebooks
+	@$(BIN)/jupyter lab $$([ "$$(id -u)" != 0 ] || echo --allow-root) notebooks
 
 clean:
 	rm -rf $(VENV) .bench build dist htmlcov .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

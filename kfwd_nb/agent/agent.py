@@ -5,10 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
-import signal
-import sys
-import threading
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -19,6 +15,7 @@ from kfwd_nb.agent.pods import Pods
 from kfwd_nb.agent.processes import ProcessRuntime
 from kfwd_nb.agent.register import HOST, keep_registered
 from kfwd_nb.agent.server import AgentHandler
+from kfwd_nb.transport.lifeline import end_of_service
 from kfwd_nb.transport.server import serve
 from kfwd_nb.transport.tls import server_context
 
@@ -67,7 +64,7 @@ def make_connector(config: AgentConfig, namespaces: NamespaceThread | None) -> C
 
 
 async def run(config: AgentConfig) -> None:
-    """Serve until standard input ends or a SIGTERM comes; then end all pods."""
+    """Serve until the lifeline ends; then end all pods."""
     ending = end_of_service()
     async with node(config) as parts:
         context = server_context(config.cert, config.key, clients=config.ca, require=True)
@@ -81,25 +78,3 @@ async def run(config: AgentConfig) -> None:
         finally:
             registration.cancel()
             await server.close()
-
-
-def end_of_service() -> asyncio.Future[None]:
-    """Done when standard input ends (its other end is our supervisor's) or a SIGTERM comes."""
-    loop = asyncio.get_running_loop()
-    ending: asyncio.Future[None] = loop.create_future()
-
-    def end() -> None:
-        if not ending.done():
-            ending.set_result(None)
-
-    def read() -> None:
-        with contextlib.suppress(OSError):
-            while os.read(sys.stdin.fileno(), 4096):
-                pass
-        with contextlib.suppress(RuntimeError):  # the loop is closed: we end already
-            loop.call_soon_threadsafe(end)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, end)
-    threading.Thread(target=read, name="stdin", daemon=True).start()
-    return ending

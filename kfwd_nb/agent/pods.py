@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator
 
 import msgspec
 
 from kfwd_nb.agent.connectors import Connector
 from kfwd_nb.agent.runtime import Runtime
-from kfwd_nb.agent.status import timestamp
 from kfwd_nb.agent.worker import PodWorker
-from kfwd_nb.errors import LimitError, NotFoundError
+from kfwd_nb.errors import LimitError, NotFoundError, UnavailableError
 from kfwd_nb.kube.objects import Pod
+from kfwd_nb.kube.timestamps import timestamp
 
 MAX_PODS = 110
 """Pods on one node, the kubelet's own default."""
@@ -65,13 +64,16 @@ class Pods:
 
         Raises:
             LimitError: the node has `MAX_PODS`.
+            UnavailableError: it is being closed.
         """
         key = (pod.metadata.namespace, pod.metadata.name)
         while (worker := self._workers.get(key)) is not None:
             if worker.pod.metadata.uid == pod.metadata.uid:
                 return worker.pod
             await self._end(worker)
-        if len(self._workers) >= MAX_PODS or self._closed:
+        if self._closed:
+            raise UnavailableError("the node is ending: it takes no pods.", where="node agent")
+        if len(self._workers) >= MAX_PODS:
             raise LimitError(f"the node runs {MAX_PODS} pods, its limit.", where="node agent")
         self._workers[key] = worker = PodWorker(pod, self._runtime, self._connector, self._tell)
         return worker.pod
@@ -111,7 +113,7 @@ class Pods:
         meta = worker.pod.metadata
         if self._workers.get((meta.namespace, meta.name)) is worker:
             del self._workers[meta.namespace, meta.name]
-            gone = msgspec.structs.replace(meta, deletion_timestamp=timestamp(time.time()))
+            gone = msgspec.structs.replace(meta, deletion_timestamp=timestamp())
             worker.pod = msgspec.structs.replace(worker.pod, metadata=gone)
             self._tell(worker.pod)
         return worker.pod

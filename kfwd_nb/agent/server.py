@@ -21,6 +21,7 @@ import msgspec
 from kfwd_nb.agent.connectors import Connector
 from kfwd_nb.agent.pods import Pods
 from kfwd_nb.errors import ForbiddenError, Hop, NotFoundError, UnauthorizedError, UsageError
+from kfwd_nb.kube.identities import RELAY_GROUP
 from kfwd_nb.kube.objects import Pod
 from kfwd_nb.protocol.connect import NODE_HEADER, POD_HEADER, parse_authority
 from kfwd_nb.transport.http import Identity, Request, Response
@@ -28,10 +29,6 @@ from kfwd_nb.transport.pump import Pump
 
 if TYPE_CHECKING:
     from kfwd_nb.transport.tunnel_stream import TunnelStream
-
-RELAY_GROUP = "kfwd:relay"
-"""Organisation in the relay's client certificate. Another node's certificate is of the same CA, and
-may not tell this node what to do."""
 
 
 class AgentHandler:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from kfwd_nb.agent.lifecycle import ContainerState
@@ -21,6 +20,7 @@ from kfwd_nb.kube.objects import (
     PodStatus,
     condition,
 )
+from kfwd_nb.kube.timestamps import timestamp
 
 ContainerStates = Mapping[str, ContainerState]
 
@@ -39,11 +39,6 @@ class PodState:
     failed: str = ""
     message: str = ""
     stopping: bool = False
-
-
-def timestamp(now: float) -> str:
-    """Seconds since the epoch as RFC 3339 in UTC, to the second, as Kubernetes does."""
-    return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def pod_phase(pod: PodState, containers: ContainerStates) -> PodPhase:
@@ -125,7 +120,7 @@ def _waits(pod: Pod, container: Container, state: ContainerState) -> str:
     meta = pod.metadata
     text = (
         f"back-off {state.backoff:g}s restarting failed container={container.name} "
-        f"pod={meta.name}_{meta.namespace}({meta.uid})"
+        f"pod={meta.name}_{meta.namespace}"
     )
     return text if state.exit is None else f"{text}: {_how(state)}"
 

@@ -22,6 +22,7 @@ from kfwd_nb.agent.probes import Prober
 from kfwd_nb.agent.runtime import Exit, Runtime, Sandbox, SandboxError, StartError
 from kfwd_nb.errors import UnavailableError
 from kfwd_nb.kube.objects import PID_ANNOTATION, Container, Pod
+from kfwd_nb.kube.podstate import FINISHED
 
 logger = logging.getLogger(__name__)
 
@@ -116,7 +117,7 @@ class PodWorker:
         await self._make_sandbox()
         for name in self._specs:
             await self._start(name)
-        while self.pod.status.phase not in ("Succeeded", "Failed"):
+        while self.pod.status.phase not in FINISHED:
             event = await self._events.get()
             if isinstance(event, SandboxEnded):
                 self._lose()
@@ -195,6 +196,7 @@ class PodWorker:
         sandbox, self._sandbox = self._sandbox, None
         if sandbox is not None:
             await sandbox.stop(grace)
+            self._publish()
 
     def _post(self, name: str, event: Event) -> None:
         self._events.put_nowait((name, event))
@@ -202,9 +204,11 @@ class PodWorker:
     def _publish(self) -> None:
         now = status.pod_status(self.pod, self._state, self._containers, time.time())
         metadata = self.pod.metadata
-        if self._sandbox is not None and PID_ANNOTATION not in metadata.annotations:
-            pid = {PID_ANNOTATION: str(self._sandbox.pid)}
-            metadata = msgspec.structs.replace(metadata, annotations=metadata.annotations | pid)
+        annotations = {k: v for k, v in metadata.annotations.items() if k != PID_ANNOTATION}
+        if self._sandbox is not None and now.phase not in FINISHED:
+            annotations[PID_ANNOTATION] = str(self._sandbox.pid)
+        if annotations != metadata.annotations:
+            metadata = msgspec.structs.replace(metadata, annotations=annotations)
         if now != self.pod.status or metadata is not self.pod.metadata:
             self.pod = msgspec.structs.replace(self.pod, metadata=metadata, status=now)
             self._changed(self.pod)

@@ -51,11 +51,14 @@ def run(words: Sequence[str]) -> int:
         address=given.address,
     )
     narrator = Narrator()
+    told = -1
     with running:
         for line in opening_lines(running.ports):
             print(line, flush=True)
         while not running.wait(LOOK):
-            narrator.look(running.connections())
+            if told != (revision := running.revision):
+                told = revision
+                narrator.look(running.connections())
     raise LostError(running.reason or "the forward ended by itself.")
 
 
@@ -76,7 +79,9 @@ class Narrator:
 
     def look(self, connections: Iterable[Connection]) -> None:
         """Print what is new since the last look."""
-        for each in connections:
+        known = list(connections)
+        self._open &= {each.number for each in known}  # others closed, and are forgotten already
+        for each in known:
             if each.number > self._last:
                 self._last = each.number
                 self._open.add(each.number)

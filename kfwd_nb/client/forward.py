@@ -60,7 +60,7 @@ class Forward:
         name: what `--stop` takes.
         parameters: what was asked for.
         state: `starting`, `listening` or `stopped`.
-        reason: what is wrong with it now; empty while all is well.
+        reason: what is wrong with it now, or why it was stopped; empty while all is well.
         ports: one for each PORT argument.
         revision: changes whenever something visible does.
         embedded: it leads into the embedded cluster that this process started.
@@ -179,10 +179,13 @@ class Forward:
 
     # -- life -------------------------------------------------------------------------------------
 
-    def stop(self) -> None:
-        """Close the listeners and every connection; nothing if that was done already."""
+    def stop(self, reason: str = "") -> None:
+        """Close the listeners and every connection; nothing if that was done already.
+
+        `reason` stays to be read, where somebody else than the user wanted it.
+        """
         if self._process == os.getpid():  # a fork does not own its parent's
-            self._runner.run(self._stop())
+            self._runner.run(self._stop(reason))
 
     def wait(self, timeout: float | None = None) -> bool:
         """Block until it is stopped, at most `timeout` seconds; False if it still runs."""
@@ -247,14 +250,14 @@ class Forward:
             self._spawn(self._accept(sock, port, spec.remote))
         return port
 
-    async def _stop(self) -> None:
+    async def _stop(self, reason: str = "") -> None:
         """End once, to the end: an interrupt of who waits for it does not leave it half done."""
         if self._ending is None:
-            self._ending = asyncio.get_running_loop().create_task(self._end())
+            self._ending = asyncio.get_running_loop().create_task(self._end(reason))
         await asyncio.shield(self._ending)
 
-    async def _end(self) -> None:
-        was_listening, self.state, self.reason = self.ready, "stopped", ""
+    async def _end(self, reason: str) -> None:
+        was_listening, self.state, self.reason = self.ready, "stopped", reason
         await self._release()
         if was_listening:
             switch_interval.release()

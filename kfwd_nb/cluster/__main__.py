@@ -10,9 +10,11 @@ import argparse
 import asyncio
 import contextlib
 import os
+import select
 import signal
 import stat
 import sys
+import time
 
 from kfwd_nb.cluster import events, options
 from kfwd_nb.cluster.folder import ProcessId
@@ -20,11 +22,28 @@ from kfwd_nb.cluster.owner import wait_for_end
 from kfwd_nb.cluster.supervisor import Supervisor
 from kfwd_nb.errors import KfwdError
 
+WRITE_LIMIT = 5.0
+"""Seconds that an owner who does not read may hold up an event that it must not miss."""
 
-def emit(event: events.AnyEvent) -> None:
-    """Write an event. An owner that does not read, or is gone, holds nothing up."""
-    with contextlib.suppress(BlockingIOError, BrokenPipeError):
-        os.write(sys.stdout.fileno(), events.encode(event))
+
+def emit(event: events.AnyEvent, out: int | None = None) -> None:
+    """Write an event to the descriptor `out`, standard output by default.
+
+    An owner that is gone holds nothing up. For one that does not read, progress is left out; other
+    events, and what is written in part already, wait for it, at most `WRITE_LIMIT`.
+    """
+    out = sys.stdout.fileno() if out is None else out
+    line = left = memoryview(events.encode(event))
+    end = time.monotonic() + WRITE_LIMIT
+    with contextlib.suppress(BrokenPipeError):
+        while left:
+            try:
+                left = left[os.write(out, left) :]
+            except BlockingIOError:
+                may_go = isinstance(event, events.Progress) and len(left) == len(line)
+                if may_go or (seconds := end - time.monotonic()) <= 0:
+                    return
+                select.select([], [out], [], seconds)
 
 
 async def supervise(wanted: options.Options, owner: ProcessId) -> int:

@@ -84,6 +84,7 @@ class MiniCluster:
         self._events: queue.SimpleQueue[events.AnyEvent | None] = queue.SimpleQueue()
         self._failure: KfwdError | None = None
         self._over = threading.Event()
+        self._given_up = False
         self._words: deque[str] = deque(maxlen=MAX_NOTES)
         self.name = ""
         self.kubeconfig = Path()
@@ -94,6 +95,18 @@ class MiniCluster:
         self.phases: dict[str, float] = {}
         self.pod_seconds: dict[str, float] = {}
         self.notes: deque[str] = deque(maxlen=MAX_NOTES)
+
+    def __repr__(self) -> str:
+        if self._process is None:
+            state = "not started"
+        elif not self.running:
+            state = "failed" if self._failure else "stopped"
+        elif not self.name:
+            state = "starting"
+        else:
+            pods = f"{len(self.pods)} pod{'s' * (len(self.pods) != 1)}"
+            state = f"running: {pods}, {self.isolation}, {self.relay}"
+        return f"<{' '.join(filter(None, ['MiniCluster', self.name]))}, {state}>"
 
     @property
     def running(self) -> bool:
@@ -128,7 +141,9 @@ class MiniCluster:
         atexit.register(self.stop)
         threading.Thread(target=self._listen, name="kfwd cluster", daemon=True).start()
         try:
+            self._check_wanted()
             self._take(self._wait_for_ready(began + START_LIMIT))
+            self._check_wanted()
         except BaseException:
             self.stop()
             raise
@@ -175,8 +190,16 @@ class MiniCluster:
         self.stop()
 
     async def __aenter__(self) -> Self:
-        """Start it, without blocking the event loop."""
-        return await asyncio.to_thread(self.start)
+        """Start it, without blocking the event loop; a start that is cancelled leaves nothing."""
+        starting = asyncio.ensure_future(asyncio.to_thread(self.start))
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            # `wait` leaves what it waits for alone when it is itself cancelled, once more.
+            await asyncio.wait([starting, asyncio.ensure_future(asyncio.to_thread(self._give_up))])
+            if not starting.cancelled():
+                starting.exception()  # nobody else will ask for it
+            raise
 
     async def __aexit__(
         self,
@@ -186,6 +209,15 @@ class MiniCluster:
     ) -> None:
         """Stop it, without blocking the event loop."""
         await asyncio.to_thread(self.stop)
+
+    def _give_up(self) -> None:
+        """Stop it, wherever `start`, on another thread, may be."""
+        self._given_up = True
+        self.stop()
+
+    def _check_wanted(self) -> None:
+        if self._given_up:
+            raise ClusterError("the start of the cluster was cancelled.")
 
     def _wait_for_ready(self, deadline: float) -> events.Ready:
         while True:

@@ -11,6 +11,7 @@ from kfwd_nb.agent.config import ConnectorName, Isolation
 from kfwd_nb.cluster.folder import Folder
 from kfwd_nb.cluster.kubeconfig import USER
 from kfwd_nb.cluster.pki import Authority, Credential
+from kfwd_nb.kube.identities import MASTERS
 
 RELAY_HOST = "127.0.0.1"
 
@@ -51,7 +52,7 @@ class Blueprint:
             **self._common("relay", self.authority.relay()),
             "host": RELAY_HOST,
             "port": 0,
-            "tokens": [{"token": self.token, "user": USER, "groups": ["system:masters"]}],
+            "tokens": [{"token": self.token, "user": USER, "groups": [MASTERS]}],
             "rules": [],
         }
         return self._command("relay", config)

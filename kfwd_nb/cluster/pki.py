@@ -1,7 +1,6 @@
 """The cluster's own certificate authority, and the certificates of its relay and its nodes.
 
-Names are those that Kubernetes gives to kubelets: CN is the user, O its groups (kubernetes.io, PKI
-certificates and requirements). ECDSA on P-256, because a key takes less than a millisecond.
+Their names are in `kube.identities`. ECDSA on P-256, because a key takes less than a millisecond.
 """
 
 from __future__ import annotations
@@ -15,21 +14,15 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from kfwd_nb.kube.identities import NODES, RELAY_GROUP, RELAY_USER, node_user
+
 VALID_DAYS = 30
 """How long certificates are valid: longer than any notebook's kernel lives."""
 
 CLOCK_SKEW = dt.timedelta(hours=1)
 """Certificates are valid from this long ago, for clocks that were just put right."""
 
-RELAY_USER = "kfwd-relay"
-RELAY_GROUP = "kfwd:relay"
-NODE_GROUP = "system:nodes"
 LOOPBACK = (ipaddress.ip_address("127.0.0.1"), ipaddress.ip_address("::1"))
-
-
-def node_user(node: str) -> str:
-    """The user name of a node's agent."""
-    return f"system:node:{node}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +60,7 @@ class Authority:
 
     def node(self, node: str) -> Credential:
         """For a node's agent: a server under the node's name, and a client that the relay knows."""
-        return self._issue(_subject(node_user(node), NODE_GROUP), [x509.DNSName(node)])
+        return self._issue(_subject(node_user(node), NODES), [x509.DNSName(node)])
 
     def _issue(self, subject: x509.Name, names: list[x509.GeneralName]) -> Credential:
         key = ec.generate_private_key(ec.SECP256R1())

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from kfwd_nb.kube.objects import AnyObject, Deployment, Pod, matches
+from kfwd_nb.kube.objects import AnyObject, ContainerStatus, Deployment, Pod, matches
 from kfwd_nb.kube.podstate import explain
+
+CRASHES = 3
+"""Ends of a container during the start after which nobody waits for its pod any more."""
+
+NEVER = (
+    *map(os.strerror, (errno.ENOENT, errno.EACCES, errno.ENOTDIR, errno.ENOEXEC)),
+    "not found in PATH",
+)
+"""How the message of a command that cannot be executed ends, where the next attempt is no better;
+in the words of `agent.podinit` and the system."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,10 +28,12 @@ class Readiness:
     Attributes:
         ready: NAMESPACE/NAME of every pod that is ready.
         missing: for each pod or deployment that is not, one clause on why.
+        hopeless: for each pod that will not be, one clause on why.
     """
 
     ready: tuple[str, ...]
     missing: tuple[str, ...]
+    hopeless: tuple[str, ...] = ()
 
 
 def readiness(wanted: Iterable[AnyObject], pods: Iterable[Pod]) -> Readiness:
@@ -32,12 +46,26 @@ def readiness(wanted: Iterable[AnyObject], pods: Iterable[Pod]) -> Readiness:
         elif isinstance(each, Deployment):
             missing += _deployment(each, there.values())
     ready = sorted(name for name, pod in there.items() if pod.ready)
-    return Readiness(tuple(ready), tuple(missing))
+    hopeless = [explain(pod) for pod in there.values() if not pod.ready and _cannot_start(pod)]
+    return Readiness(tuple(ready), tuple(missing), tuple(hopeless))
 
 
 def full_name(pod: Pod) -> str:
     """NAMESPACE/NAME."""
     return f"{pod.metadata.namespace}/{pod.metadata.name}"
+
+
+def _cannot_start(pod: Pod) -> bool:
+    return any(map(_is_stuck, pod.status.container_statuses))
+
+
+def _is_stuck(status: ContainerStatus) -> bool:
+    """Its command cannot be executed, or ends each time."""
+    end = status.state.get("terminated") or status.last_state.get("terminated") or {}
+    if end.get("reason") == "StartError" and str(end.get("message", "")).endswith(NEVER):
+        return True
+    waiting = status.state.get("waiting", {}).get("reason") == "CrashLoopBackOff"
+    return waiting and status.restart_count + 1 >= CRASHES
 
 
 def _pod(name: str, there: dict[str, Pod]) -> list[str]:

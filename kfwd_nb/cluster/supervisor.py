@@ -200,7 +200,7 @@ class Supervisor:
         """Wait until every pod is ready; returns NAMESPACE/NAME of each, and when it was.
 
         Raises:
-            ClusterError: not within `READY_LIMIT`; says which, and why.
+            ClusterError: not within `READY_LIMIT`, or one of them never; says which, and why.
         """
         began = reminded = time.monotonic()
         ready: dict[str, float] = {}
@@ -213,6 +213,8 @@ class Supervisor:
                     self._say(f"pod {name} is ready")
             if not state.missing:
                 return {name: ready[name] for name in state.ready}
+            if state.hopeless:
+                raise ClusterError(f"not all pods can start: {'; '.join(state.hopeless)}.")
             if now - began > READY_LIMIT:
                 raise ClusterError(
                     f"not all pods were ready within {READY_LIMIT:g} s: {'; '.join(state.missing)}."

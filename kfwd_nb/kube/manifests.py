@@ -71,6 +71,8 @@ def load(path: Path) -> list[AnyObject]:
     entries: list[Entry] = []
     for file in _files(path):
         entries += _read(_text(file), str(file))
+    if not entries:
+        raise ConfigError(f"{path}: holds no manifest.")
     return _checked(entries)
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from kfwd_nb.kube.objects import ContainerStatus, Pod, condition
 
+FINISHED = ("Succeeded", "Failed")
+"""Phases that a pod does not leave."""
+
 MAX_MESSAGE = 300
 """Characters of a container's own message that a sentence repeats."""
 

@@ -50,6 +50,7 @@ _SUBDOMAIN = re.compile(rf"{_LABEL.pattern}(\.{_LABEL.pattern})*")
 _SERVICE_NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _PORT_NAME = re.compile(r"(?=.*[a-z])[a-z0-9]+(-[a-z0-9]+)*")
 _QUALIFIED = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+_HTTP_PATH = re.compile(r"/[!-~]*")
 _VARIABLE = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
 
 
@@ -134,6 +135,7 @@ def _check_container(container: Container, path: str) -> None:
             "required, but not given",
             hint="no image is pulled here; name a command of this machine.",
         )
+    _check_texts(container, path)
     if container.working_dir and not container.working_dir.startswith("/"):
         raise FieldError(f"{path}.workingDir", f'"{container.working_dir}" is not an absolute path')
     if container.security_context is not None:
@@ -145,6 +147,19 @@ def _check_container(container: Container, path: str) -> None:
     _check_container_ports(container, path)
     if container.readiness_probe is not None:
         _check_probe(container.readiness_probe, container, f"{path}.readinessProbe")
+
+
+def _check_texts(container: Container, path: str) -> None:
+    """What is handed to the system as C strings cannot hold a NUL."""
+    texts = [
+        *((f"command[{number}]", text) for number, text in enumerate(container.command)),
+        *((f"args[{number}]", text) for number, text in enumerate(container.args)),
+        *((f"env[{number}].value", each.value) for number, each in enumerate(container.env)),
+        ("workingDir", container.working_dir),
+    ]
+    for name, text in texts:
+        if "\0" in text:
+            raise FieldError(f"{path}.{name}", "holds a NUL character")
 
 
 def _check_container_ports(container: Container, path: str) -> None:
@@ -175,6 +190,12 @@ def _check_probe(probe: Probe, container: Container, path: str) -> None:
         )
     if isinstance(action, HTTPGetAction) and not action.path.startswith("/"):
         raise FieldError(f"{path}.{name}.path", f'"{action.path}" does not begin with "/"')
+    if isinstance(action, HTTPGetAction) and _HTTP_PATH.fullmatch(action.path) is None:
+        raise FieldError(
+            f"{path}.{name}.path",
+            "holds characters that a URL cannot",
+            hint="write them as %XX, the percent-encoded bytes of their UTF-8.",
+        )
     _check_probe_times(probe, path)
 
 

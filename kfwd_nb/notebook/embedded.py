@@ -171,9 +171,7 @@ def _stop_forwards(cluster: MiniCluster) -> tuple[str, ...]:
 
     chosen = [each for each in client.forwards() if each.server == cluster.relay]
     for forward in chosen:
-        forward.stop()
-        forward.reason = f"cluster {cluster.name} has ended"
-        forward.revision += 1
+        forward.stop(f"cluster {cluster.name} has ended")
     return tuple(each.name for each in chosen)
 
 

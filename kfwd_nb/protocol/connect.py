@@ -20,6 +20,7 @@ from kfwd_nb.errors import (
     NotFoundError,
     RefusedError,
     RemoteProtocolError,
+    ResetError,
     UnauthorizedError,
     UnavailableError,
 )
@@ -107,6 +108,7 @@ _REFUSALS: tuple[tuple[type[KfwdError], int, str], ...] = (
     (NotFoundError, 404, "destination_not_found"),
     (LimitError, 429, "connection_limit_reached"),
     (RefusedError, 502, "connection_refused"),
+    (ResetError, 502, "connection_terminated"),
     (UnavailableError, 503, "destination_unavailable"),
     (LostError, 504, "connection_terminated"),
 )

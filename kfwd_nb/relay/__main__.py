@@ -10,17 +10,17 @@ import argparse
 import asyncio
 import json
 import logging
-import os
-import signal
 import sys
-import threading
-from contextlib import suppress
 from pathlib import Path
 
 from kfwd_nb.errors import KfwdError, ListenError, printable
 from kfwd_nb.relay.config import RelayConfig, load
 from kfwd_nb.relay.relay import Relay
 from kfwd_nb.transport.descriptors import raise_descriptor_limit
+from kfwd_nb.transport.lifeline import end_of_service, end_within
+
+CLOSE_LIMIT = 2.0
+"""Seconds to close everything, from the moment when the relay is to end."""
 
 
 async def run(config: RelayConfig) -> None:
@@ -29,11 +29,7 @@ async def run(config: RelayConfig) -> None:
     Raises:
         ListenError: the address cannot be had.
     """
-    loop = asyncio.get_running_loop()
-    ended = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, ended.set)
-    _watch_stdin(loop, ended)
+    ending = end_of_service()
     relay = Relay(config)
     try:
         try:
@@ -43,26 +39,12 @@ async def run(config: RelayConfig) -> None:
             raise ListenError(f"cannot listen on {address}: {error}.", where="relay") from None
         sys.stdout.write(json.dumps({"listening": port}) + "\n")
         sys.stdout.flush()
-        end = asyncio.ensure_future(ended.wait())
-        await asyncio.wait((end, relay.failed), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((ending, relay.failed), return_when=asyncio.FIRST_COMPLETED)
         if relay.failed.done():
-            end.cancel()
             relay.failed.result()
     finally:
+        end_within(CLOSE_LIMIT)
         await relay.close()
-
-
-def _watch_stdin(loop: asyncio.AbstractEventLoop, ended: asyncio.Event) -> None:
-    """Set `ended` at the end of stdin; by a thread, for stdin may be anything, a file too."""
-
-    def read() -> None:
-        with suppress(OSError):
-            while os.read(0, 4096):
-                pass
-        with suppress(RuntimeError):  # the loop has ended before
-            loop.call_soon_threadsafe(ended.set)
-
-    threading.Thread(target=read, name="stdin", daemon=True).start()
 
 
 def main() -> int:

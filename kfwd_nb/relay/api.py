@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from kfwd_nb._version import __version__
 from kfwd_nb.errors import ConfigError, KfwdError, LimitError, RemoteProtocolError
 from kfwd_nb.kube.objects import AnyObject, Namespace, Node, Object, ObjectMeta
 from kfwd_nb.kube.schema import FieldError, field_error
 from kfwd_nb.kube.validation import validate
 from kfwd_nb.relay import deletion
 from kfwd_nb.relay.deployments import random_suffix
-from kfwd_nb.relay.discovery import HEALTH, PUBLIC, RELAY_HEADER, documents
+from kfwd_nb.relay.discovery import HEALTH, PUBLIC, documents
 from kfwd_nb.relay.routes import Call, not_found, path_of, route
 from kfwd_nb.relay.selectors import Selector, parse_selector
 from kfwd_nb.relay.status import refusal, status_object
@@ -70,15 +69,14 @@ class Api:
         """The response to a request; a refusal is a `Status` object."""
         try:
             path = path_of(request.path)
-            user = self._authenticator.user(request, time.time())
-            if path not in PUBLIC:
-                user = self._authenticator.require(request, time.time())
             if path in HEALTH:
                 return Response(200, b"ok", {"content-type": "text/plain"})
+            if path in PUBLIC:
+                return self._document(path, request.method)
+            user = self._authenticator.require(request, time.time())
             if path in self._documents:
                 return self._document(path, request.method)
             call = route(request.method, request.path)
-            assert user is not None
             self._authorizer.require(user, call.attributes)
             return self._verbs[call.verb](call, request)
         except KfwdError as error:
@@ -87,8 +85,7 @@ class Api:
     def _document(self, path: str, method: str) -> Response:
         if method not in ("GET", "HEAD"):
             raise not_found()
-        headers = {RELAY_HEADER: __version__} if path == "/version" else {}
-        return _json(200, self._documents[path], headers)
+        return _json(200, self._documents[path])
 
     # -- reading ----------------------------------------------------------------------------------
 
@@ -259,9 +256,8 @@ def _with_status(item: AnyObject, other: AnyObject) -> AnyObject:
     return msgspec.structs.replace(item, **changes)
 
 
-def _json(status: int, content: object, headers: dict[str, str] | None = None) -> Response:
-    headers = {"content-type": "application/json", **(headers or {})}
-    return Response(status, msgspec.json.encode(content), headers)
+def _json(status: int, content: object) -> Response:
+    return Response(status, msgspec.json.encode(content), {"content-type": "application/json"})
 
 
 def _line(event: str, item: Object | dict[str, object]) -> bytes:

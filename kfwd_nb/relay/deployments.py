@@ -19,9 +19,9 @@ from kfwd_nb.kube.objects import (
     Pod,
     PodTemplate,
 )
+from kfwd_nb.kube.podstate import FINISHED
 from kfwd_nb.kube.resolve import by_preference
 from kfwd_nb.relay.deletion import delete_pod
-from kfwd_nb.relay.scheduler import FINISHED
 from kfwd_nb.relay.store import AlreadyExistsError
 
 if TYPE_CHECKING:

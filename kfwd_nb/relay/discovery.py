@@ -11,9 +11,6 @@ from kfwd_nb.relay.routes import SERVED
 KUBERNETES = ("1", "36")
 """The Kubernetes version whose API this is a part of."""
 
-RELAY_HEADER = "kfwd-relay"
-"""Response field of /version by which clients know a kfwd relay; its value is our version."""
-
 HEALTH = ("/healthz", "/livez", "/readyz")
 """Paths that answer "ok" as long as the relay does."""
 
@@ -53,7 +50,7 @@ def _version(cluster: str) -> dict[str, Any]:
         "goVersion": "",
         "compiler": "",
         "platform": "",
-        "kfwd": {"cluster": cluster, "version": __version__},
+        "kfwd": {"cluster": cluster, "version": __version__},  # clients know a kfwd relay by it
     }
 
 

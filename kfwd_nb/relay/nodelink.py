@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from kfwd_nb.errors import KfwdError, LostError, UnavailableError
-from kfwd_nb.kube.objects import READY, Condition, Node, Pod, condition
+from kfwd_nb.kube.objects import PID_ANNOTATION, READY, Condition, Node, Pod, condition
+from kfwd_nb.kube.podstate import FINISHED
 from kfwd_nb.relay.podsync import PodSync
-from kfwd_nb.relay.scheduler import FINISHED
+from kfwd_nb.relay.store import with_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -181,7 +182,8 @@ def without_node(pod: Pod, now: str) -> Pod:
     status = msgspec.structs.replace(
         pod.status, conditions=[*conditions, lost], reason=NODE_LOST, message=message
     )
-    return msgspec.structs.replace(pod, status=status)
+    annotations = {k: v for k, v in pod.metadata.annotations.items() if k != PID_ANNOTATION}
+    return msgspec.structs.replace(with_metadata(pod, annotations=annotations), status=status)
 
 
 def _log_crash(task: asyncio.Task[None]) -> None:

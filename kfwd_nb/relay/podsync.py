@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, NoReturn
 import msgspec
 
 from kfwd_nb.errors import KfwdError, LostError
-from kfwd_nb.kube.objects import Pod, PodStatus
-from kfwd_nb.relay.scheduler import FINISHED
+from kfwd_nb.kube.objects import PID_ANNOTATION, Pod, PodStatus
+from kfwd_nb.kube.podstate import FINISHED
 from kfwd_nb.relay.store import with_metadata
 from kfwd_nb.transport.http import error_of_response
 
@@ -180,6 +180,8 @@ class PodSync:
         ):
             return False
         annotations = {**pod.metadata.annotations, **reported.metadata.annotations}
+        if status.phase in FINISHED or PID_ANNOTATION not in reported.metadata.annotations:
+            annotations.pop(PID_ANNOTATION, None)
         pod = with_metadata(pod, annotations=annotations)
         self._store.update(msgspec.structs.replace(pod, status=status))
         return True

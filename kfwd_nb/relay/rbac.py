@@ -6,21 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kfwd_nb.errors import ForbiddenError
+from kfwd_nb.kube.identities import MASTERS, NODES, node_user
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from kfwd_nb.relay.authentication import User
     from kfwd_nb.relay.config import Rule
-
-MASTERS = "system:masters"
-"""The group that may do everything."""
-
-NODES = "system:nodes"
-"""The group of node agents."""
-
-NODE_PREFIX = "system:node:"
-"""Before a node's name in the name of its agent."""
 
 NODE_VERBS = frozenset({"get", "create", "update"})
 """What an agent may do to its own node."""
@@ -89,7 +81,7 @@ def _own_node(user: User, wanted: Attributes) -> bool:
         NODES in user.groups
         and wanted.resource == "nodes"
         and wanted.verb in NODE_VERBS
-        and user.name == NODE_PREFIX + wanted.name
+        and user.name == node_user(wanted.name)
     )
 
 

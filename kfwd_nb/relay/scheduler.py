@@ -8,15 +8,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from kfwd_nb.kube.objects import Condition, Node, Pod, condition
+from kfwd_nb.kube.podstate import FINISHED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from kfwd_nb.relay.store import Store
-
-FINISHED = ("Succeeded", "Failed")
-"""Phases of pods that need no node any more."""
-
 
 CONNECTING = "Connecting"
 """Reason of a node that has registered and is being dialled; it does not last (`NodeLink`)."""

@@ -13,7 +13,6 @@ import asyncio
 import uuid
 from collections import deque
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
@@ -22,6 +21,7 @@ import msgspec
 from kfwd_nb.errors import KfwdError, LimitError, NotFoundError
 from kfwd_nb.kube.nearest import did_you_mean
 from kfwd_nb.kube.resources import resource_of
+from kfwd_nb.kube.timestamps import timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,11 +59,6 @@ class Event:
     item: Object
 
 
-def utc_now() -> str:
-    """The time as Kubernetes writes it (RFC 3339, UTC, whole seconds)."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 def with_metadata(item: Kind, **changes: Any) -> Kind:
     """The object with other metadata."""
     metadata = msgspec.structs.replace(item.metadata, **changes)
@@ -80,7 +75,7 @@ class Store:
         revision: counts the changes; the newest `resourceVersion`.
     """
 
-    def __init__(self, now: Callable[[], str] = utc_now) -> None:
+    def __init__(self, now: Callable[[], str] = timestamp) -> None:
         self.revision = 0
         self.now = now
         self._objects: dict[type[Object], dict[tuple[str, str], Object]] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import os
 import signal
@@ -12,10 +13,12 @@ from pathlib import Path
 
 import psutil
 import pytest
-from agent.nodes import Client, echo_pod, python_pod, ready, running_node, until
+from agent.nodes import Client, echo_pod, python_pod, ready, running_node, sleeping_pod, until
 
 from kfwd_nb.agent.agent import Node
 from kfwd_nb.agent.connectors import connect as connect_socket
+from kfwd_nb.agent.connectors import loopback, netns
+from kfwd_nb.agent.connectors.socat import SocatConnector
 from kfwd_nb.errors import RefusedError, ResetError, UnavailableError
 
 pytestmark = pytest.mark.chain
@@ -186,17 +189,18 @@ async def test_a_writer_is_paused_until_the_pod_reads(node):
 async def test_closing_leaves_no_process_and_no_descriptor(node):
     place = await ready(node, echo_pod("web", 80))
     us = psutil.Process()
+    others = len(us.children())
     first = Client(await node.connector.open(place, 80))  # whatever is made once, is made
     first.stream.close()
     await over(first)
-    await until(lambda: len(us.children()) == 1)
+    await until(lambda: len(us.children()) == others)
     descriptors = us.num_fds()
     clients = [Client(await node.connector.open(place, 80)) for _ in range(5)]
     for client in clients:
         await client.send(b"x")
         client.stream.close()
         assert await over(client) is None
-    await until(lambda: len(us.children()) == 1, "the end of the connector's processes")
+    await until(lambda: len(us.children()) == others, "the end of the connector's processes")
     await until(lambda: us.num_fds() <= descriptors, "the end of the connector's descriptors")
 
 
@@ -216,6 +220,60 @@ async def test_missing_programs_are_named_with_their_package(monkeypatch, tmp_pa
         place = await ready(parts, echo_pod("web", 80))
         monkeypatch.setenv("PATH", "/nonexistent")
         with pytest.raises(UnavailableError, match=r"nsenter.*Debian's package util-linux"):
+            await parts.connector.open(place, 80)
+
+
+@pytest.mark.parametrize("module", [netns, loopback])
+@pytest.mark.parametrize(
+    ("number", "kind", "where"),
+    [
+        (errno.ECONNREFUSED, RefusedError, "pod"),
+        (errno.ECONNRESET, ResetError, "pod"),
+        (errno.EADDRNOTAVAIL, UnavailableError, "node agent"),
+        (errno.EMFILE, UnavailableError, "node agent"),
+    ],
+)
+async def test_only_a_refusal_means_that_nobody_listens(
+    tmp_path, monkeypatch, module, number, kind, where
+):
+    async def fail(sock, address, port):
+        sock.close()
+        raise OSError(number, os.strerror(number))
+
+    isolation = "netns" if module is netns else "loopback"
+    async with running_node(tmp_path, isolation, isolation) as parts:
+        place = await ready(parts, sleeping_pod("web", ports=[]))
+        if module is loopback:
+            place.sandbox.ports[80] = 1
+        monkeypatch.setattr(module, "connect", fail)
+        with pytest.raises(kind) as caught:
+            await parts.connector.open(place, 80)
+    assert type(caught.value) is kind
+    assert caught.value.where == where
+    assert "port 80" in caught.value.what
+    assert os.strerror(number) in caught.value.what
+    assert ("nobody listens" in caught.value.what) == (kind is RefusedError)
+
+
+async def test_without_ipv6_nobody_listens_there(tmp_path, monkeypatch):
+    async def fail(sock, address, port):
+        number = errno.EADDRNOTAVAIL if sock.family == socket.AF_INET6 else errno.ECONNREFUSED
+        sock.close()
+        raise OSError(number, os.strerror(number))
+
+    async with running_node(tmp_path, "netns", "netns") as parts:
+        place = await ready(parts, sleeping_pod("web"))
+        monkeypatch.setattr(netns, "connect", fail)
+        with pytest.raises(RefusedError, match="nobody listens on port 80"):
+            await parts.connector.open(place, 80)
+
+
+async def test_a_socat_that_cannot_enter_the_pod_is_no_refusal(tmp_path, monkeypatch):
+    command = ["nsenter", "-t", "999999999", "-n", "socat", "-", "TCP4:localhost:80"]
+    async with running_node(tmp_path, "netns", "socat") as parts:
+        place = await ready(parts, sleeping_pod("web"))
+        monkeypatch.setattr(SocatConnector, "_command", lambda *_: command)
+        with pytest.raises(UnavailableError, match=r"cannot be connected \(socat: nsenter: "):
             await parts.connector.open(place, 80)
 
 

@@ -13,7 +13,7 @@ import pytest
 from agent.nodes import echo_pod, make_pod, python_pod, ready, running_node, sleeping_pod, until
 
 from kfwd_nb.agent.runtime import SandboxError
-from kfwd_nb.errors import NotFoundError
+from kfwd_nb.errors import NotFoundError, UnavailableError
 from kfwd_nb.kube.objects import PID_ANNOTATION, condition
 
 pytestmark = pytest.mark.chain
@@ -341,3 +341,30 @@ async def test_loopback_gives_another_port_where_a_stranger_took_it(tmp_path):
             leader(parts).kill()
             await until(lambda: worker.pod.status.container_statuses[0].restart_count)
             await until(lambda: place.sandbox.ports[80] != taken)
+
+
+async def test_the_pid_is_the_true_one_and_a_finished_pod_has_none(node):
+    pod = make_pod("web", "sh", "-c", "until [ -e $KFWD_SCRATCH/go ]; do sleep 0.02; done")
+    pod.spec.restart_policy = "Never"
+    pod.metadata.annotations = {PID_ANNOTATION: "1", "mine": "stays"}
+    place = await ready(node, pod)
+    assert worker_of(node).pod.metadata.annotations == {
+        PID_ANNOTATION: str(place.sandbox.pid),
+        "mine": "stays",
+    }
+    (place.sandbox.directory.private / "go").touch()
+    await until(lambda: worker_of(node).pod.status.phase == "Succeeded")
+    assert worker_of(node).pod.metadata.annotations == {"mine": "stays"}
+
+
+async def test_a_deleted_pod_has_no_pid(node):
+    await ready(node, sleeping_pod("web", terminationGracePeriodSeconds=0))
+    gone = await node.pods.delete("default", "web")
+    assert PID_ANNOTATION not in gone.metadata.annotations
+
+
+async def test_a_node_that_ends_says_so_instead_of_a_limit(tmp_path):
+    async with running_node(tmp_path, "loopback", "loopback") as parts:
+        await parts.pods.close(0)
+        with pytest.raises(UnavailableError, match="the node is ending"):
+            await parts.pods.put(sleeping_pod("web"))

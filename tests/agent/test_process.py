@@ -265,11 +265,13 @@ def both_sleepers(agent: psutil.Process) -> list[psutil.Process]:
 
 
 def gone(processes: list[psutil.Process]) -> bool:
-    return not any(
-        each.is_running() and each.status() != psutil.STATUS_ZOMBIE
-        for each in processes
-        if psutil.pid_exists(each.pid)
-    )
+    return not any(map(lives, processes))
+
+
+def lives(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 @pytest.mark.parametrize("how", ["stdin", "sigterm", "sigkill"])

@@ -85,6 +85,7 @@ def test_a_crash_loop_says_when_it_goes_on_and_why_it_crashed():
     waiting = status.container_statuses[1].state["waiting"]
     assert waiting["reason"] == "CrashLoopBackOff"
     assert "back-off 0.4s" in waiting["message"]
+    assert "pod=web_shop: " in waiting["message"]
     assert "last line" in waiting["message"]
     last = status.container_statuses[1].last_state["terminated"]
     assert (last["exitCode"], last["message"]) == (3, "boom\nlast line")

@@ -6,11 +6,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import Self
 
 import pytest
 
 from kfwd_nb._version import __version__
 from kfwd_nb.cli import command, main, port_forward
+from kfwd_nb.client import Connection
 from kfwd_nb.errors import ConfigError
 
 pytestmark = pytest.mark.pure
@@ -91,9 +93,45 @@ def test_every_command_has_its_module() -> None:
         assert main_help(name).startswith("usage: kfwd ")
 
 
-def main_help(name: str) -> str:
+def test_help_leaves_no_argument_without_a_word() -> None:
+    lines = [line.split() for line in main_help().splitlines()]
+    assert ["COMMAND"] not in lines
+    assert all([name, *what.split()] in lines for name, what in command.COMMANDS.items())
+
+
+def test_connections_are_asked_for_only_when_something_changed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Fake:
+        """A forward that changes twice, at the second look and at the fifth, then ends."""
+
+        ports, reason = (), "over"
+        revision = looks = asked = 0
+
+        def wait(self, timeout: float) -> bool:
+            self.looks += 1
+            self.revision = (0, 0, 1, 1, 1, 2, 2, 2)[self.looks]
+            return self.looks == 7
+
+        def connections(self) -> list[Connection]:
+            self.asked += 1
+            return []
+
+        def __enter__(self) -> Self:
+            return self
+
+        def __exit__(self, *error: object) -> None:
+            pass
+
+    fake = Fake()
+    monkeypatch.setattr(port_forward, "forward", lambda *_, **__: fake)
+    assert main(["port-forward", "web", "80"]) == 1
+    assert (fake.looks, fake.asked) == (7, 3)
+
+
+def main_help(*names: str) -> str:
     result = subprocess.run(
-        [sys.executable, "-m", "kfwd_nb.cli", name, "--help"],
+        [sys.executable, "-m", "kfwd_nb.cli", *names, "--help"],
         capture_output=True,
         text=True,
         check=True,

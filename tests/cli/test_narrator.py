@@ -52,3 +52,10 @@ def test_a_failed_connection_is_told_with_its_reason(capsys: pytest.CaptureFixtu
     out, err = capsys.readouterr()
     assert out == "Handling connection for 8080\n"
     assert err == "error: an error occurred forwarding 8080 -> 80: nobody \\x07listens.\n"
+
+
+def test_what_was_forgotten_meanwhile_is_not_remembered_here() -> None:
+    narrator = Narrator()
+    for first in range(1, 1000, 10):
+        narrator.look([connection(number) for number in range(first, first + 10)])
+    assert len(narrator._open) == 10

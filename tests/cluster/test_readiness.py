@@ -77,3 +77,46 @@ def test_a_pod_that_is_ending_is_not_ready() -> None:
     state = readiness([pod("web", ready=True)], [ending])
     assert state.ready == ()
     assert len(state.missing) == 1
+
+
+def ended(restarts: int, reason: str, message: str, *, waits: bool) -> Pod:
+    """A pod whose container has ended, and waits to be started again or not."""
+    last = {"terminated": {"exitCode": 128, "reason": reason, "message": message}}
+    status = ContainerStatus(
+        name="main",
+        restart_count=restarts,
+        state={"waiting": {"reason": "CrashLoopBackOff", "message": message}} if waits else last,
+        last_state=last if waits else {},
+    )
+    crashed = pod("db", ready=False)
+    crashed.status.container_statuses = [status]
+    return crashed
+
+
+@pytest.mark.parametrize(
+    ("restarts", "reason", "message", "waits", "hopeless"),
+    [
+        (0, "StartError", 'exec "nope": not found in PATH', True, True),
+        (0, "StartError", 'exec "/nope": No such file or directory', True, True),
+        (0, "StartError", 'exec "/etc/passwd": Permission denied', False, True),
+        (0, "StartError", "fork: Resource temporarily unavailable", True, False),
+        (0, "Error", "cat: x: No such file or directory", True, False),
+        (1, "Error", "boom", True, False),
+        (2, "Error", "boom", True, True),
+        (5, "Error", "boom", False, False),
+    ],
+)
+def test_nobody_waits_for_a_pod_that_cannot_start(
+    restarts: int, reason: str, message: str, waits: bool, hopeless: bool
+) -> None:
+    crashed = ended(restarts, reason, message, waits=waits)
+    state = readiness([crashed], [crashed])
+    assert bool(state.hopeless) == hopeless
+    assert all(message in each for each in state.hopeless)
+    assert message in state.missing[0]
+
+
+def test_a_restart_that_helped_is_forgiven() -> None:
+    crashed = ended(7, "Error", "boom", waits=True)
+    crashed.status.container_statuses[0].state = {"running": {}}
+    assert readiness([crashed], [crashed]).hopeless == ()

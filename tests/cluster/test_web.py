@@ -191,3 +191,25 @@ def test_the_line_server() -> None:
     assert LINES.answer("get name\n") == "web pod"
     assert LINES.answer("get other\n") == ""
     assert LINES.answer("set \n") == LINES.answer("hello\n") == "error"
+
+
+@pytest.mark.parametrize(
+    ("version", "connection", "kept"),
+    [
+        ("1.0", "", False),
+        ("1.0", "Keep-Alive", True),
+        ("1.1", "", True),
+        ("1.1", "close", False),
+        ("1.1", "Upgrade, Close", False),
+    ],
+)
+async def test_a_connection_ends_after_the_answer_unless_it_is_to_be_kept(
+    http: Client, version: str, connection: str, kept: bool
+) -> None:
+    head = f"GET / HTTP/{version}" + (f"\nConnection: {connection}" if connection else "")
+    answer = await http.ask(head)
+    assert answer.headers["connection"] == ("keep-alive" if kept else "close")
+    if kept:
+        assert (await http.ask("GET / HTTP/1.1")).status == 200
+    else:
+        assert await asyncio.wait_for(http.reader.read(), 10) == b""

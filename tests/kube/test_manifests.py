@@ -133,6 +133,19 @@ BAD_PODS = [
     (f"{C}.ports", [{"containerPort": 1, "name": "a"}] * 2, f'{AT}.ports[1].name: "a" is', None),
     (f"{C}.command", GONE, f"{AT}.command: required, but not given.", "no image is pulled"),
     (f"{C}.command", "python3", f"{AT}.command: must be a list, not text.", None),
+    (f"{C}.command.0", "a\0b", f"{AT}.command[0]: holds a NUL character.", None),
+    (f"{C}.args.1", "\0", f"{AT}.args[1]: holds a NUL character.", None),
+    (f"{C}.env.0.value", "\0", f"{AT}.env[0].value: holds a NUL character.", None),
+    (f"{C}.workingDir", "/\0/x", f"{AT}.workingDir: holds a NUL character.", None),
+    *(
+        (
+            f"{C}.readinessProbe",
+            {"httpGet": {"port": 80, "path": path}},
+            f"{AT}.readinessProbe.httpGet.path: holds characters that a URL cannot.",
+            "percent-encoded",
+        )
+        for path in ("/größe", "/a b", "/\r\nx: y")
+    ),
     (f"{C}.name", GONE, f"{AT}.name: required, but not given.", None),
     (f"{C}.name", "Main", f'{AT}.name: "Main" is not a valid name', '"main"'),
     (f"{C}.env.0.value", 80, f"{AT}.env[0].value: must be text, not a whole number.", "quotes"),
@@ -354,3 +367,14 @@ def test_too_many_objects(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(manifests, "MAX_OBJECTS", 1)
     with pytest.raises(LimitError, match="hold 2 objects; the limit is 1"):
         parse(text(POD, SERVICE))
+
+
+def test_a_file_without_a_manifest_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "empty.yaml"
+    for content in ("", "# nothing\n", "---\n---\n"):
+        file.write_text(content)
+        with pytest.raises(ConfigError) as caught:
+            load(file)
+        assert caught.value.what == f"{file}: holds no manifest."
+    (tmp_path / "pod.yaml").write_text(text(POD))
+    assert len(load(tmp_path)) == 1

@@ -290,17 +290,15 @@ def test_stop_says_what_is_left_and_what_there_is(kernel: Any) -> None:
     assert "stopped: a (1 other leads to pod/web: b)" in said
 
 
-def test_loading_is_silent_and_quick(new_kernel: Callable[..., Any]) -> None:
+def test_loading_is_silent_and_imports_nothing_that_can_wait(
+    new_kernel: Callable[..., Any],
+) -> None:
     kernel = new_kernel()
     run = kernel.ok("%load_ext kfwd_nb")
     assert run.displays == []
     assert run.printed == ""
     kernel.restart()
-    run = kernel.ok(
-        "import sys, time\nbefore = time.perf_counter()\n%load_ext kfwd_nb\n"
-        "print(time.perf_counter() - before)"
-    )
-    assert float(run.printed) < 0.3
+    kernel.ok("import sys\n%load_ext kfwd_nb")
     heavy = ("cryptography", "pyroute2", "jinja2", "ipywidgets")
     assert kernel.ok(f"print([each for each in {heavy} if each in sys.modules])").printed == "[]\n"
 

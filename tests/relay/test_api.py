@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from kfwd_nb._version import __version__
-from kfwd_nb.kube.objects import Namespace, Pod
+from kfwd_nb.kube.objects import PID_ANNOTATION, Container, Namespace, ObjectMeta, Pod, PodSpec
+from kfwd_nb.relay.authentication import Authenticator
 from kfwd_nb.transport.tls import client_context
 from kfwd_nb.transport.tunnel import Tunnel
 
@@ -129,8 +130,7 @@ async def test_version_is_public_and_names_the_relay(bench: Any) -> None:
     tunnel = await bench.tunnel(None)
     reply = await tunnel.request("GET", "/version")
     assert reply.status == 200
-    assert reply.headers["kfwd-relay"] == __version__
-    assert json.loads(reply.body)["kfwd"]["cluster"] == "test"
+    assert json.loads(reply.body)["kfwd"] == {"cluster": "test", "version": __version__}
     assert (await tunnel.request("GET", "/readyz")).body == b"ok"
     assert (await ask(tunnel, "GET", "/api"))[0] == 401
 
@@ -283,3 +283,42 @@ async def test_curl_reads_the_api(bench: Any, version: str) -> None:
     body, _, last = out.decode().rpartition("\n")
     assert last == ("2 200" if version == "--http2" else "1.1 200")
     assert json.loads(body)["resources"][0]["name"] == "deployments"
+
+
+async def test_who_asks_is_looked_up_once_and_for_public_paths_not_at_all(
+    bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    user = Authenticator.user
+
+    def count(self: Authenticator, request: Any, now: float) -> Any:
+        asked.append(request.path)
+        return user(self, request, now)
+
+    monkeypatch.setattr(Authenticator, "user", count)
+    tunnel = await bench.tunnel("wrong")
+    assert (await ask(tunnel, "GET", "/version"))[0] == 200
+    assert (await tunnel.request("GET", "/readyz")).status == 200
+    assert asked == []
+    assert (await ask(await bench.tunnel(), "GET", PODS))[0] == 200
+    assert asked == [PODS]
+
+
+async def test_the_agent_alone_says_the_pid_of_a_pod(bench: Any, until: Any) -> None:
+    agent = await bench.agent()
+    meta = ObjectMeta(
+        name="web", namespace="default", annotations={PID_ANNOTATION: "1", "mine": "stays"}
+    )
+    spec = PodSpec(containers=[Container(name="main", command=["true"])])
+    bench.relay.store.create(Pod(metadata=meta, spec=spec))
+    pod = await until(lambda: agent.pods.get(("default", "web")))
+
+    def annotations() -> dict[str, str]:
+        return bench.relay.store.require(Pod, "default", "web").metadata.annotations
+
+    pod.metadata.annotations = {PID_ANNOTATION: "4711"}
+    agent.report(pod)
+    await until(lambda: annotations() == {PID_ANNOTATION: "4711", "mine": "stays"})
+    pod.metadata.annotations = {}
+    agent.report(pod)
+    await until(lambda: annotations() == {"mine": "stays"})

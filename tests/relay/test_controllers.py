@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from kfwd_nb.errors import ForbiddenError
 from kfwd_nb.kube.objects import (
+    PID_ANNOTATION,
     Condition,
     Container,
     Deployment,
@@ -298,6 +299,11 @@ def test_a_pod_on_a_lost_node_is_not_ready_and_says_so_once() -> None:
     assert lost.status.reason == "NodeLost"
     assert lost.status.message == 'the agent of node "n1" cannot be reached'
     assert without_node(lost, "later") is lost
+
+
+def test_a_pod_on_a_lost_node_has_no_pid_that_another_process_may_get() -> None:
+    pod = with_metadata(bound("web", "n1"), annotations={PID_ANNOTATION: "4711", "mine": "stays"})
+    assert without_node(pod, NOW).metadata.annotations == {"mine": "stays"}
 
 
 def test_deleting_a_pod_waits_for_its_agent_if_there_is_one() -> None:

@@ -86,3 +86,34 @@ async def test_a_port_in_use_is_refused_in_one_line(file: Path) -> None:
     holder.close()
     assert process.returncode == 1
     assert err.decode().startswith(f"relay: cannot listen on 127.0.0.1:{port}")
+
+
+STUCK = """
+import sys, time
+from kfwd_nb.relay import __main__ as program
+
+async def stuck(relay):
+    time.sleep(1000)
+
+program.CLOSE_LIMIT = 0.2
+program.Relay.close = stuck
+sys.exit(program.main())
+"""
+
+
+async def test_a_relay_that_is_stuck_as_it_closes_ends_all_the_same(file: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", STUCK, "--config", str(file)),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(20):
+            await process.stdout.readline()
+            process.stdin.close()
+            assert await process.wait() == 1
+    finally:
+        if process.returncode is None:
+            process.kill()

@@ -16,7 +16,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 from kfwd_nb.agent.runtime import Sandbox
-from kfwd_nb.errors import RefusedError
+from kfwd_nb.errors import KfwdError, RefusedError, ResetError, UnavailableError
 from kfwd_nb.transport.sockets import open_socket
 from kfwd_nb.transport.stream import ByteStream
 
@@ -38,7 +38,8 @@ class Connector(ABC):
 
         Raises:
             RefusedError: nobody listens there.
-            UnavailableError: this connector cannot do it here; the text says why.
+            ResetError: somebody does, and reset the connection at once.
+            UnavailableError: it cannot be connected; the text says why.
         """
 
     def close(self) -> None:  # noqa: B027 - most hold nothing
@@ -49,7 +50,7 @@ async def connect(sock: socket.socket, address: str, port: int) -> ByteStream:
     """Connect a fresh socket; it is closed if that fails.
 
     Raises:
-        OSError: nobody listens. That includes a socket which met itself: a port that outgoing
+        OSError: it cannot be. A socket that met itself counts as refused: a port that outgoing
             connections may have can be our own, and TCP then connects the two (RFC 9293 §3.5).
     """
     stream = await open_socket(sock, (address, port))
@@ -66,6 +67,33 @@ async def connect(sock: socket.socket, address: str, port: int) -> ByteStream:
 def refused(pod: Place, port: int, tried: str) -> RefusedError:
     """The refusal when nobody listens; `tried` is each address and what the system answered."""
     return RefusedError(f"nobody listens on port {port} of pod {pod.name} ({tried}).", where="pod")
+
+
+def failure(pod: Place, port: int, address: str, error: OSError) -> KfwdError:
+    """What it means that `address` could not be connected. Pure."""
+    tried = f"{address}: {system_words(error)}"
+    match error.errno:
+        case errno.ECONNREFUSED:
+            return refused(pod, port, tried)
+        case errno.ECONNRESET:
+            return reset(pod, port, tried)
+        case _:
+            return unreachable(pod, port, tried)
+
+
+def reset(pod: Place, port: int, tried: str) -> ResetError:
+    """The refusal when somebody listens, but will not talk."""
+    return ResetError(
+        f"pod {pod.name} reset the connection to port {port} as it was opened ({tried}).",
+        where="pod",
+    )
+
+
+def unreachable(pod: Place, port: int, tried: str) -> UnavailableError:
+    """The refusal when it is not known whether anybody listens."""
+    return UnavailableError(
+        f"port {port} of pod {pod.name} cannot be connected ({tried}).", where="node agent"
+    )
 
 
 def system_words(error: OSError) -> str:

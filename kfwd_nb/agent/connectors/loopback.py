@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from kfwd_nb.agent.connectors import Connector, Place, connect, refused, system_words
+from kfwd_nb.agent.connectors import Connector, Place, connect, failure
 from kfwd_nb.errors import RefusedError
 from kfwd_nb.transport.stream import ByteStream
 
@@ -20,8 +20,7 @@ class LoopbackConnector(Connector):
         try:
             return await connect(socket.socket(), ADDRESS, real)
         except OSError as error:
-            tried = f"{ADDRESS}:{real}: {system_words(error)}"
-            raise refused(pod, port, tried) from None
+            raise failure(pod, port, f"{ADDRESS}:{real}", error) from None
 
 
 def real_port(pod: Place, port: int) -> int:

@@ -13,10 +13,11 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from weakref import WeakSet
 
-from kfwd_nb.agent.connectors import Connector, Place, refused
+from kfwd_nb.agent.connectors import Connector, Place, refused, reset, unreachable
 from kfwd_nb.agent.connectors.loopback import real_port
 from kfwd_nb.agent.connectors.pipes import PipeStream
 from kfwd_nb.errors import KfwdError, LostError, ResetError, UnavailableError
@@ -72,7 +73,7 @@ class SocatConnector(Connector):
         if not connected:
             words = stream.trouble() or stream.last_words()
             stream.close()
-            raise refused(pod, port, f"socat: {words}")
+            raise _failure(words)(pod, port, f"socat: {words}")
         return stream
 
     def close(self) -> None:
@@ -108,6 +109,13 @@ def _check_installed(argv: list[str]) -> None:
                 f"install Debian's package {package}.",
                 where="node agent",
             )
+
+
+def _failure(words: str) -> Callable[[Place, int, str], KfwdError]:
+    """What it means that socat ended with these words instead of connecting. Pure."""
+    if "Connection refused" in words:
+        return refused
+    return reset if "Connection reset" in words else unreachable
 
 
 def _started(argv: list[str]) -> subprocess.Popen[bytes]:

@@ -69,6 +69,12 @@ def hash_json(sha256: str, length: int) -> bytes:
     return json.dumps({"sha256": sha256, "length": length}).encode() + b"\n"
 
 
+def persists(version: str, connection: str) -> bool:
+    """Whether the connection goes on after the answer (RFC 9112 9.3)."""
+    options = {option.strip() for option in connection.lower().split(",")}
+    return "close" not in options and (version == "HTTP/1.1" or "keep-alive" in options)
+
+
 class Counted(asyncio.BufferedProtocol):
     """What both ports have in common: counting, one buffer, and obeying a full write buffer."""
 
@@ -212,8 +218,9 @@ class Http(Counted):
             for name, _, value in (line.partition(":") for line in lines[1:])
         }
         method, _, target = lines[0].partition(" ")
-        path = target.partition(" ")[0].partition("?")[0]
-        self.last = self.last or headers.get("connection", "").lower() == "close"
+        target, _, version = target.partition(" ")
+        path = target.partition("?")[0]
+        self.last = self.last or not persists(version, headers.get("connection", ""))
         if method == "POST" and path in ("/hash", "/count"):
             self.read_body(headers, rest, hashed=path == "/hash")
         else:
