@@ -71,8 +71,8 @@ class Forward:
         self.held[-1].bytes_out += outward
         self.revision += 1
 
-    def stop(self) -> None:
-        self.state = "stopped"
+    def stop(self, reason: str = "") -> None:
+        self.state, self.reason = "stopped", reason
         self.revision += 1
         if self in _running:
             _running.remove(self)

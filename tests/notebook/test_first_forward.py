@@ -59,7 +59,7 @@ def test_the_same_line_leaves_connections_alone(kernel: Any) -> None:
     kernel.ok("echo = %portforward web :7")
     kernel.ok("s = socket.create_connection(('127.0.0.1', echo.local_port)); s.sendall(b'one')")
     run = kernel.ok("again = %portforward web :7")
-    assert run.text.startswith("already forwarding")
+    assert "already forwarding" in run.text
     assert kernel.ok("print(again is echo, s.recv(3))").printed == "True b'one'\n"
     kernel.ok("s.sendall(b'two')")
     assert kernel.ok("print(s.recv(3)); s.close()").printed == "b'two'\n"
@@ -132,7 +132,7 @@ def test_on_the_loop_of_the_kernel(kernel: Any) -> None:
 
 def test_status(kernel: Any) -> None:
     text = kernel.ok("%kfwd status").text
-    assert text.startswith("embedded cluster kfwd-")
+    assert "embedded cluster kfwd-" in text
     assert "isolation" in text
     assert "node-1" in text
 
