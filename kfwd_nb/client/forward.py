@@ -173,6 +173,10 @@ class Forward:
     def __repr__(self) -> str:
         return f"<Forward {self._described()} ({self.state})>"
 
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        """What a notebook without the extension shows; with it, the live table stands here."""
+        return {"text/plain": repr(self)}
+
     def _described(self) -> str:
         ways = ", ".join(f"{port.address}:{port.local} -> {port.remote}" for port in self.ports)
         return f"{self.name} {self.target} {ways}"
