@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 NOTES: dict[Outcome, str] = {
     "started": "",
     "already": "already forwarding",
-    "replaced": "replaced the forward that had this name",
+    "replaced": "replaced the forward that was there",
 }
 """What the table says above its rows, for each way in which a forward came to be."""
 

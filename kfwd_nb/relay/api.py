@@ -17,9 +17,9 @@ from kfwd_nb.relay.deployments import random_suffix
 from kfwd_nb.relay.discovery import HEALTH, PUBLIC, documents
 from kfwd_nb.relay.routes import Call, not_found, path_of, route
 from kfwd_nb.relay.selectors import Selector, parse_selector
-from kfwd_nb.relay.status import refusal, status_object
+from kfwd_nb.relay.status import refusal
 from kfwd_nb.relay.store import ConflictError, Event, ExpiredError, Store, with_metadata
-from kfwd_nb.transport.http import Request, Response
+from kfwd_nb.transport.http import Request, Response, status_object
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable

@@ -8,7 +8,7 @@ import msgspec
 
 from kfwd_nb.errors import KfwdError
 from kfwd_nb.relay.store import AlreadyExistsError, ConflictError, ExpiredError
-from kfwd_nb.transport.http import Response, status_response
+from kfwd_nb.transport.http import Response, status_object, status_response
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,16 +33,3 @@ def refusal(error: KfwdError) -> Response:
     if own is None:
         return status_response(error)
     return Response(own[0], msgspec.json.encode(status_object(error, *own)))
-
-
-def status_object(error: KfwdError, code: int, reason: str) -> dict[str, object]:
-    """A `Status` of the apimachinery's meta/v1."""
-    return {
-        "kind": "Status",
-        "apiVersion": "v1",
-        "metadata": {},
-        "status": "Failure",
-        "message": error.what,
-        "reason": reason,
-        "code": code,
-    }

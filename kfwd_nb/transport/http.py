@@ -90,11 +90,13 @@ def status_response(error: KfwdError) -> Response:
     """The error as a `Status` object (Kubernetes apimachinery, meta/v1 `Status`)."""
     for kind, code, reason in _STATUSES:
         if isinstance(error, kind):
-            return Response(code, _status_object(code, reason, error))
-    return Response(500, _status_object(500, "InternalError", error))
+            return Response(code, json.dumps(status_object(error, code, reason)).encode())
+    status = status_object(error, 500, "InternalError")
+    return Response(500, json.dumps(status).encode())
 
 
-def _status_object(code: int, reason: str, error: KfwdError) -> bytes:
+def status_object(error: KfwdError, code: int, reason: str) -> dict[str, Any]:
+    """A `Status` of apimachinery's meta/v1, with the error's hint as a cause."""
     status: dict[str, Any] = {
         "kind": "Status",
         "apiVersion": "v1",
@@ -106,7 +108,7 @@ def _status_object(code: int, reason: str, error: KfwdError) -> bytes:
     }
     if error.hint:
         status["details"] = {"causes": [{"reason": _HINT, "message": error.hint}]}
-    return json.dumps(status).encode()
+    return status
 
 
 def error_of_response(status: int, body: bytes) -> KfwdError:
