@@ -125,6 +125,11 @@ def split_target(words: list[str]) -> tuple[Target, list[str]]:
     return parse_target(first), rest
 
 
+def bracketed(address: str) -> str:
+    """An address as it stands before `:PORT`: IPv6 in brackets (RFC 3986 §3.2.2)."""
+    return f"[{address}]" if ":" in address else address
+
+
 def _is_port(text: str) -> bool:
     local, colon, remote = text.partition(":")
     return local.isdigit() or (bool(colon) and not local and bool(remote))

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from kfwd_nb.cli.command import Parser
 from kfwd_nb.client import Connection, ForwardedPort, forward
 from kfwd_nb.errors import LostError, printable
-from kfwd_nb.ports import parse_ports, split_target
+from kfwd_nb.ports import bracketed, parse_ports, split_target
 
 LOOK = 0.1
 """Seconds between two looks at the forward's connections."""
@@ -66,8 +66,7 @@ def opening_lines(ports: Iterable[ForwardedPort]) -> Iterator[str]:
     """`Forwarding from 127.0.0.1:8080 -> 80`, for each address of each port."""
     for port in ports:
         for address in port.addresses:
-            host = f"[{address}]" if ":" in address else address
-            yield f"Forwarding from {host}:{port.local} -> {port.remote}"
+            yield f"Forwarding from {bracketed(address)}:{port.local} -> {port.remote}"
 
 
 class Narrator:

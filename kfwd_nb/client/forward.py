@@ -23,7 +23,7 @@ from kfwd_nb.client.switch_interval import switch_interval
 from kfwd_nb.client.watchdog import Watchdog
 from kfwd_nb.errors import LimitError, UsageError
 from kfwd_nb.kube.kubeconfig import ClusterAccess
-from kfwd_nb.ports import PortSpec, Target
+from kfwd_nb.ports import PortSpec, Target, bracketed
 from kfwd_nb.transport.descriptors import raise_descriptor_limit
 
 MAX_CLOSED = 200
@@ -150,8 +150,7 @@ class Forward:
             ports = ", ".join(str(port.remote) for port in self.ports)
             raise UsageError(f"{self.name} has the ports {ports}.", hint="name one: remote=80.")
         port = found[0]
-        host = f"[{port.address}]" if ":" in port.address else port.address
-        return f"{scheme}://{host}:{port.local}/{path.lstrip('/')}"
+        return f"{scheme}://{bracketed(port.address)}:{port.local}/{path.lstrip('/')}"
 
     def connections(self) -> list[Connection]:
         """Copies of the connections that are open, and of the last `MAX_CLOSED` that were."""
@@ -299,9 +298,9 @@ class Forward:
                 # No descriptor is left, or the peer was gone before we came.
                 await asyncio.sleep(ACCEPT_PAUSE)
                 continue
-            host = f"[{peer[0]}]" if ":" in peer[0] else peer[0]
+            host, number = bracketed(peer[0]), next(self._numbers)
             connection = Connection(
-                next(self._numbers), f"{host}:{peer[1]}", port.local, port.remote, time.time()
+                number, f"{host}:{peer[1]}", port.local, port.remote, time.time()
             )
             self._spawn(self._serve(sock, Session(connection, self), remote))
 

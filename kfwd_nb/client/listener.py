@@ -9,6 +9,7 @@ import socket
 from dataclasses import dataclass
 
 from kfwd_nb.errors import ListenError
+from kfwd_nb.ports import bracketed
 from kfwd_nb.transport.forks import close_in_children
 
 BACKLOG = 4096
@@ -105,7 +106,7 @@ def _bind(address: str, port: int) -> socket.socket:
 def listen_error(error: OSError, address: str, port: int, remote: int) -> ListenError:
     """The error of a bind, in kubectl's words, with who holds the port and what to do."""
     what = f"Unable to listen on port {port}:"
-    shown = f"[{address}]" if ":" in address else address
+    shown = bracketed(address)
     if error.errno == errno.EADDRINUSE:
         holder, hint = _holder(port, remote)
         return ListenError(f"{what} {shown}:{port} is in use{holder}.", where="client", hint=hint)

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from time import localtime, strftime
 from typing import TYPE_CHECKING
 
+from kfwd_nb.ports import bracketed
+
 if TYPE_CHECKING:
     from kfwd_nb.client import Connection, Forward
 
@@ -187,7 +189,7 @@ _ANY = ("0.0.0.0", "::")  # noqa: S104 - read here, never bound
 def _host(address: str) -> str:
     if address in _LOOPBACK:
         return "localhost"
-    return f"[{address}]" if ":" in address else address
+    return bracketed(address)
 
 
 def _warning(forward: Forward) -> str:

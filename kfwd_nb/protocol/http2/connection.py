@@ -32,7 +32,6 @@ from kfwd_nb.protocol.http2.windows import (
     CONNECTION_GRANT,
     CONNECTION_WINDOW,
     DEFAULT_WINDOW,
-    PROTOCOL_ERROR,
     STREAM_WINDOW,
     ReceiveWindow,
     SendWindow,
@@ -194,10 +193,10 @@ class Http2Connection:
         window = self._send if stream is None else stream.send
         try:
             if increment == 0:
-                raise RemoteProtocolError("a window grows by 0.", code=PROTOCOL_ERROR)
+                raise RemoteProtocolError("a window grows by 0.", code=ErrorCodes.PROTOCOL_ERROR)
             window.widen(increment)
         except RemoteProtocolError as error:
-            code = ErrorCodes(error.code or PROTOCOL_ERROR)
+            code = ErrorCodes(error.code or ErrorCodes.PROTOCOL_ERROR)
             if not stream_id:
                 raise self.fail(error.what, code) from None
             self.reset(stream_id, code)

@@ -79,7 +79,7 @@ class PingAcknowledged:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionTerminated:
-    """The peer has sent GOAWAY; streams up to `last_stream_id` may still end by themselves."""
+    """The peer has sent GOAWAY. `h2` goes no further then, so its streams are over, too."""
 
     code: int
     last_stream_id: int

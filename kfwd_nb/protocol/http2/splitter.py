@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from h2.errors import ErrorCodes
+
 from kfwd_nb.errors import RemoteProtocolError
 from kfwd_nb.protocol.http2 import frames
 from kfwd_nb.protocol.http2.events import DataReceived, Event
@@ -11,9 +13,6 @@ from kfwd_nb.protocol.http2.events import DataReceived, Event
 MAX_FRAME_SIZE = 1 << 20
 """Octets of one frame that we accept. CONNECT payload is passed on piece by piece; only the other
 frames are gathered before they are read."""
-
-FRAME_SIZE_ERROR = 0x6
-PROTOCOL_ERROR = 0x1
 
 
 class FrameOwner(Protocol):
@@ -104,7 +103,7 @@ class FrameSplitter:
     def _read_pad_length(self, length: int) -> None:
         self._padded = False
         if length >= self._left:
-            raise self._owner.fail("a frame is all padding.", PROTOCOL_ERROR)
+            raise self._owner.fail("a frame is all padding.", ErrorCodes.PROTOCOL_ERROR)
         self._left -= 1
         self._padding = length
         self._owner.padding(self._stream, 1 + length)
@@ -128,7 +127,7 @@ class FrameSplitter:
                 return position
         length, kind, flags, _ = frames.unpack_header(gathered, 0)
         if length > MAX_FRAME_SIZE:
-            raise self._owner.fail("a frame is too long.", FRAME_SIZE_ERROR)
+            raise self._owner.fail("a frame is too long.", ErrorCodes.FRAME_SIZE_ERROR)
         taken = min(frames.HEADER_LENGTH + length - len(gathered), end - position)
         gathered += buffer[position : position + taken]
         if len(gathered) == frames.HEADER_LENGTH + length:
@@ -144,7 +143,7 @@ class FrameSplitter:
         if not self._owner.on_short_road(stream_id):
             return False
         if length > MAX_FRAME_SIZE:
-            raise self._owner.fail("a frame is too long.", FRAME_SIZE_ERROR)
+            raise self._owner.fail("a frame is too long.", ErrorCodes.FRAME_SIZE_ERROR)
         self._stream = stream_id
         self._left = length
         self._padded = bool(flags & frames.PADDED)

@@ -9,6 +9,8 @@ Two rules keep a stalled reader from harming anybody else:
 
 from __future__ import annotations
 
+from h2.errors import ErrorCodes
+
 from kfwd_nb.errors import RemoteProtocolError
 
 DEFAULT_WINDOW = 65_535
@@ -27,9 +29,6 @@ CONNECTION_WINDOW = 64 << 20
 CONNECTION_GRANT = 1 << 20
 """Octets received on a connection before they are granted again in one WINDOW_UPDATE."""
 
-FLOW_CONTROL_ERROR = 0x3
-PROTOCOL_ERROR = 0x1
-
 
 class SendWindow:
     """Octets that the peer lets us send."""
@@ -47,7 +46,8 @@ class SendWindow:
         """
         if self.available + increment > MAX_WINDOW:
             raise RemoteProtocolError(
-                "the peer grants a window of more than 2^31-1 octets.", code=FLOW_CONTROL_ERROR
+                "the peer grants a window of more than 2^31-1 octets.",
+                code=ErrorCodes.FLOW_CONTROL_ERROR,
             )
         self.available += increment
 
@@ -76,7 +76,7 @@ class ReceiveWindow:
         self.available -= count
         if self.available < 0:
             raise RemoteProtocolError(
-                "the peer has sent more than its window.", code=FLOW_CONTROL_ERROR
+                "the peer has sent more than its window.", code=ErrorCodes.FLOW_CONTROL_ERROR
             )
 
     def release(self, count: int) -> int:
