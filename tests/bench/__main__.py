@@ -9,12 +9,10 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,80 +20,54 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from paths import HERE, ours, raw, socat_chain
+import measures
+from measures import connect
+from paths import HERE, kubectl, ours, raw, socat_chain
+from tables import ROUNDS, head, row
 
 from kfwd_nb import MiniCluster
 
-ROUNDS = 5
-VOLUME = 1 << 29
-ECHOES = 2_000
-OPENS = 100
 HELD = 2_000
-BLOCK = bytes(1 << 18)
+
+MEASURES: dict[str, Callable[[int], float]] = {
+    "download, MB/s": measures.download,
+    "upload, MB/s": measures.upload,
+    "1-byte echo, µs": measures.echo,
+    "connect and echo, ms": measures.opening,
+}
 
 
-def connect(port: int) -> socket.socket:
-    sock = socket.create_connection(("127.0.0.1", port))
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return sock
+def beside_socat(kubeconfig: Path, folder: Path) -> None:
+    """Our own chain, three socat with TLS on both inner hops, and the server itself."""
+    ratios = [("kfwd", "socat x 3")]
+    with (
+        ours(kubeconfig, "connect") as (mine, process),
+        raw() as bare,
+        socat_chain(bare, folder) as theirs,
+    ):
+        ports = {"kfwd": mine, "socat x 3": theirs, "no chain": bare}
+        head(list(ports), ratios, "dialect connect")
+        for name, measure in MEASURES.items():
+            row(name, measure, ports, ratios)
+        print(f"\nclient memory for one held connection: {memory_of_held(mine, process):.1f} KB")
 
 
-def download(port: int) -> float:
-    """MB/s."""
-    buffer = bytearray(1 << 18)
-    with connect(port) as sock:
-        sock.sendall(b"d%32d" % VOLUME)
-        sock.recv(1)
-        began, left = time.perf_counter(), VOLUME - 1
-        while left > 0 and (got := sock.recv_into(buffer)):
-            left -= got
-        assert left == 0
-        return VOLUME / (time.perf_counter() - began) / 1e6
-
-
-def upload(port: int) -> float:
-    """MB/s, until the server has all of it."""
-    with connect(port) as sock:
-        began = time.perf_counter()
-        sock.sendall(b"u%32d" % VOLUME)
-        for _ in range(VOLUME // len(BLOCK)):
-            sock.sendall(BLOCK)
-        assert sock.recv(1) == b"!"
-        return VOLUME / (time.perf_counter() - began) / 1e6
-
-
-def echo(port: int) -> float:
-    """Microseconds for one byte there and back."""
-    times = []
-    with connect(port) as sock:
-        sock.sendall(b"ex")
-        assert sock.recv(1) == b"x"
-        for _ in range(ECHOES):
-            began = time.perf_counter()
-            sock.sendall(b"x")
-            sock.recv(1)
-            times.append(time.perf_counter() - began)
-    return statistics.median(times) * 1e6
-
-
-def opening(port: int) -> float:
-    """Milliseconds to connect and have one byte back."""
-    times = []
-    for _ in range(OPENS):
-        began = time.perf_counter()
-        with connect(port) as sock:
-            sock.sendall(b"ex")
-            sock.recv(1)
-            times.append(time.perf_counter() - began)
-    return statistics.median(times) * 1e3
-
-
-def compare(name: str, unit: str, measure: Callable[[int], float], a: int, b: int, c: int) -> None:
-    """One row: ours, three socat, the server itself, and the ratio of the first two."""
-    rows = [(measure(a), measure(b), measure(c)) for _ in range(ROUNDS)]
-    mine, theirs, bare = (statistics.median(column) for column in zip(*rows, strict=True))
-    ratio = statistics.median(x / y for x, y, _ in rows)
-    print(f"| {name}, {unit} | {mine:.4g} | {theirs:.4g} | {ratio:.2f} | {bare:.4g} |", flush=True)
+def beside_kubectl(kubeconfig: Path) -> None:
+    """Our client and kubectl to the same relay, in the dialects that both speak."""
+    ratios = [("kfwd websocket", "kubectl websocket"), ("kfwd spdy", "kubectl spdy")]
+    with contextlib.ExitStack() as stack:
+        ports = {}
+        for dialect in ("websocket", "spdy"):
+            ports[f"kfwd {dialect}"], _ = stack.enter_context(ours(kubeconfig, dialect))
+            ports[f"kubectl {dialect}"] = stack.enter_context(kubectl(kubeconfig, dialect))
+        ports["kfwd connect"], _ = stack.enter_context(ours(kubeconfig, "connect"))
+        head(list(ports), ratios, "one relay")
+        for name, measure in MEASURES.items():
+            row(name, measure, ports, ratios)
+        print(f"\n| echo beside {measures.STALLED} stalled readers / without |  |\n|---|---|")
+        for path, port in ports.items():
+            ratio = measures.stalled(port)
+            print(f"| {path} | {'stands still' if ratio is None else f'{ratio:.2f}'} |", flush=True)
 
 
 def memory_of_held(port: int, process: subprocess.Popen[str]) -> float:
@@ -161,30 +133,24 @@ def main() -> None:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     os.environ["KFWD_BENCH"] = str(HERE)
-    print(f"Python {platform.python_version()}, {os.cpu_count()} cores; {VOLUME >> 20} MiB,")
-    print(f"{ECHOES} echoes, {OPENS} opens a round; medians of {ROUNDS} rounds in turn.\n")
+    print(f"Python {platform.python_version()}, {os.cpu_count()} cores; ", end="")
+    print(f"{measures.VOLUME >> 20} MiB, {measures.ECHOES} echoes, {measures.OPENS} opens a round;")
+    print(f"medians of {ROUNDS} rounds in turn.")
+    wanted = set(sys.argv[1:]) or {"socat", "kubectl", "kernel", "start"}
     with tempfile.TemporaryDirectory() as folder:
         manifest = Path(folder) / "load.yaml"
         manifest.write_text(
             (HERE / "manifest.yaml").read_text().replace("$(KFWD_BENCH)", str(HERE))
         )
-        with (
-            MiniCluster(manifest) as cluster,
-            ours(cluster.kubeconfig) as (mine, process),
-            raw() as bare,
-            socat_chain(bare, Path(folder)) as theirs,
-        ):
-            print("| TLS on both inner hops | kfwd | three socat | ratio | no chain at all |")
-            print("|---|---|---|---|---|")
-            compare("download", "MB/s", download, mine, theirs, bare)
-            compare("upload", "MB/s", upload, mine, theirs, bare)
-            compare("1-byte echo", "µs", echo, mine, theirs, bare)
-            compare("connect and echo", "ms", opening, mine, theirs, bare)
-            print(
-                f"\nclient memory for one held connection: {memory_of_held(mine, process):.1f} KB"
-            )
-            kernel_times(cluster.kubeconfig)
-    start_phases()
+        with MiniCluster(manifest) as cluster:
+            if "socat" in wanted:
+                beside_socat(cluster.kubeconfig, Path(folder))
+            if "kubectl" in wanted:
+                beside_kubectl(cluster.kubeconfig)
+            if "kernel" in wanted:
+                kernel_times(cluster.kubeconfig)
+    if "start" in wanted:
+        start_phases()
 
 
 main()

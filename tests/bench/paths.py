@@ -8,11 +8,14 @@ import re
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 HERE = Path(__file__).parent
+KUBECTL = HERE.parents[1] / ".venv" / "kubectl" / "kubectl-1.37"
 
 
 def free_port() -> int:
@@ -83,13 +86,37 @@ def socat_chain(target: int, folder: Path) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def ours(kubeconfig: Path) -> Iterator[tuple[int, subprocess.Popen[str]]]:
+def ours(kubeconfig: Path, dialect: str) -> Iterator[tuple[int, subprocess.Popen[str]]]:
     """`kfwd port-forward load :9000`: (local port, the process)."""
-    environment = os.environ | {"KUBECONFIG": str(kubeconfig)}
-    command = [sys.executable, "-m", "kfwd_nb.cli", "port-forward", "load", ":9000"]
-    with running(*command, stdout=subprocess.PIPE, env=environment) as process:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        found = re.search(r"127\.0\.0\.1:(\d+)", line)
-        assert found is not None, line
-        yield int(found[1]), process
+    command = [sys.executable, "-m", "kfwd_nb.cli", "port-forward", "--dialect", dialect]
+    with forwarding([*command, "load", ":9000"], {"KUBECONFIG": str(kubeconfig)}) as found:
+        yield found
+
+
+@contextlib.contextmanager
+def kubectl(kubeconfig: Path, dialect: str) -> Iterator[int]:
+    """The same by kubectl 1.37."""
+    websockets = {"KUBECTL_PORT_FORWARD_WEBSOCKETS": str(dialect == "websocket").lower()}
+    environment = {"KUBECONFIG": str(kubeconfig)} | websockets
+    with forwarding([str(KUBECTL), "port-forward", "pod/load", ":9000"], environment) as found:
+        yield found[0]
+
+
+@contextlib.contextmanager
+def forwarding(
+    command: list[str], environment: dict[str, str]
+) -> Iterator[tuple[int, subprocess.Popen[str]]]:
+    """A process that says `Forwarding from 127.0.0.1:PORT`, and a line for each connection."""
+    with tempfile.TemporaryFile("w+") as said:  # a pipe that nobody reads would stop it
+        options = {"stdout": said, "stderr": said, "env": os.environ | environment}
+        with running(*command, **options) as process:
+            deadline = time.monotonic() + 20
+            while not (found := re.search(r"127\.0\.0\.1:(\d+)", _text(said))):
+                if process.poll() is not None or time.monotonic() > deadline:
+                    raise RuntimeError(f"{command} does not forward: {_text(said)}")
+                time.sleep(0.02)
+            yield int(found[1]), process
+
+
+def _text(file: IO[str]) -> str:
+    return os.pread(file.fileno(), 1 << 16, 0).decode()
