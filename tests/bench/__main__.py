@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import measures
 from measures import connect
 from paths import HERE, kubectl, ours, raw, socat_chain
+from replacement import replacement
 from tables import ROUNDS, head, row
 
 from kfwd_nb import MiniCluster
@@ -68,6 +69,22 @@ def beside_kubectl(kubeconfig: Path) -> None:
         for path, port in ports.items():
             ratio = measures.stalled(port)
             print(f"| {path} | {'stands still' if ratio is None else f'{ratio:.2f}'} |", flush=True)
+
+
+def beside_kubectl_when_a_pod_goes() -> None:
+    """The default cluster's `deploy/api`, by every dialect and by kubectl."""
+    with MiniCluster() as cluster, contextlib.ExitStack() as stack:
+        ports = {
+            f"kfwd {dialect}": stack.enter_context(
+                ours(cluster.kubeconfig, dialect, "deploy/api", 8080)
+            )[0]
+            for dialect in ("connect", "websocket", "spdy")
+        }
+        for dialect in ("websocket", "spdy"):
+            ports[f"kubectl {dialect}"] = stack.enter_context(
+                kubectl(cluster.kubeconfig, dialect, "deploy/api", 8080)
+            )
+        replacement(cluster.kubeconfig, ports)
 
 
 def memory_of_held(port: int, process: subprocess.Popen[str]) -> float:
@@ -136,7 +153,7 @@ def main() -> None:
     print(f"Python {platform.python_version()}, {os.cpu_count()} cores; ", end="")
     print(f"{measures.VOLUME >> 20} MiB, {measures.ECHOES} echoes, {measures.OPENS} opens a round;")
     print(f"medians of {ROUNDS} rounds in turn.")
-    wanted = set(sys.argv[1:]) or {"socat", "kubectl", "kernel", "start"}
+    wanted = set(sys.argv[1:]) or {"socat", "kubectl", "kernel", "start", "replacement"}
     with tempfile.TemporaryDirectory() as folder:
         manifest = Path(folder) / "load.yaml"
         manifest.write_text(
@@ -149,6 +166,8 @@ def main() -> None:
                 beside_kubectl(cluster.kubeconfig)
             if "kernel" in wanted:
                 kernel_times(cluster.kubeconfig)
+    if "replacement" in wanted:
+        beside_kubectl_when_a_pod_goes()
     if "start" in wanted:
         start_phases()
 

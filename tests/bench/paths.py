@@ -86,19 +86,23 @@ def socat_chain(target: int, folder: Path) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def ours(kubeconfig: Path, dialect: str) -> Iterator[tuple[int, subprocess.Popen[str]]]:
-    """`kfwd port-forward load :9000`: (local port, the process)."""
+def ours(
+    kubeconfig: Path, dialect: str, target: str = "pod/load", port: int = 9000
+) -> Iterator[tuple[int, subprocess.Popen[str]]]:
+    """`kfwd port-forward pod/load :9000`: (local port, the process)."""
     command = [sys.executable, "-m", "kfwd_nb.cli", "port-forward", "--dialect", dialect]
-    with forwarding([*command, "load", ":9000"], {"KUBECONFIG": str(kubeconfig)}) as found:
+    with forwarding([*command, target, f":{port}"], {"KUBECONFIG": str(kubeconfig)}) as found:
         yield found
 
 
 @contextlib.contextmanager
-def kubectl(kubeconfig: Path, dialect: str) -> Iterator[int]:
+def kubectl(
+    kubeconfig: Path, dialect: str, target: str = "pod/load", port: int = 9000
+) -> Iterator[int]:
     """The same by kubectl 1.37."""
     websockets = {"KUBECTL_PORT_FORWARD_WEBSOCKETS": str(dialect == "websocket").lower()}
     environment = {"KUBECONFIG": str(kubeconfig)} | websockets
-    with forwarding([str(KUBECTL), "port-forward", "pod/load", ":9000"], environment) as found:
+    with forwarding([str(KUBECTL), "port-forward", target, f":{port}"], environment) as found:
         yield found[0]
 
 
