@@ -1,4 +1,4 @@
-"""The pods of this node, and who watches them."""
+"""The pods that this node runs at the relay's word."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import msgspec
 
 from kfwd_nb.agent.connectors import Connector
 from kfwd_nb.agent.runtime import Runtime
+from kfwd_nb.agent.watchers import Watchers
 from kfwd_nb.agent.worker import PodWorker
 from kfwd_nb.errors import LimitError, NotFoundError, UnavailableError
 from kfwd_nb.kube.objects import Pod
@@ -20,18 +21,6 @@ MAX_PODS = 110
 _Key = tuple[str, str]
 
 
-class _Watcher:
-    """What one watcher has not seen yet: of each pod only the newest, so it cannot grow."""
-
-    def __init__(self) -> None:
-        self.news: dict[str, Pod] = {}
-        self.wake = asyncio.Event()
-
-    def tell(self, pod: Pod) -> None:
-        self.news[pod.metadata.uid] = pod
-        self.wake.set()
-
-
 class Pods:
     """Starts and ends pods; `runtime` makes them, `connector` reaches into them."""
 
@@ -39,7 +28,7 @@ class Pods:
         self._runtime = runtime
         self._connector = connector
         self._workers: dict[_Key, PodWorker] = {}
-        self._watchers: set[_Watcher] = set()
+        self._watchers = Watchers()
         self._closed = False
 
     def list(self) -> list[Pod]:
@@ -75,7 +64,9 @@ class Pods:
             raise UnavailableError("the node is ending: it takes no pods.", where="node agent")
         if len(self._workers) >= MAX_PODS:
             raise LimitError(f"the node runs {MAX_PODS} pods, its limit.", where="node agent")
-        self._workers[key] = worker = PodWorker(pod, self._runtime, self._connector, self._tell)
+        self._workers[key] = worker = PodWorker(
+            pod, self._runtime, self._connector, self._watchers.tell
+        )
         return worker.pod
 
     async def delete(self, namespace: str, name: str) -> Pod:
@@ -86,20 +77,9 @@ class Pods:
         """
         return await self._end(self.find(namespace, name))
 
-    async def watch(self) -> AsyncGenerator[Pod, None]:
+    def watch(self) -> AsyncGenerator[Pod, None]:
         """All pods, then each that changes, without end; one with a deletion timestamp is gone."""
-        watcher = _Watcher()
-        for pod in self.list():
-            watcher.tell(pod)
-        self._watchers.add(watcher)
-        try:
-            while True:
-                await watcher.wake.wait()
-                watcher.wake.clear()
-                while watcher.news:
-                    yield watcher.news.pop(next(iter(watcher.news)))
-        finally:
-            self._watchers.discard(watcher)
+        return self._watchers.watch(self.list())
 
     async def close(self, grace: float) -> None:
         """End all pods, each with at most `grace` seconds, and take no new ones."""
@@ -115,9 +95,5 @@ class Pods:
             del self._workers[meta.namespace, meta.name]
             gone = msgspec.structs.replace(meta, deletion_timestamp=timestamp())
             worker.pod = msgspec.structs.replace(worker.pod, metadata=gone)
-            self._tell(worker.pod)
+            self._watchers.tell(worker.pod)
         return worker.pod
-
-    def _tell(self, pod: Pod) -> None:
-        for watcher in self._watchers:
-            watcher.tell(pod)

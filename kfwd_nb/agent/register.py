@@ -9,9 +9,11 @@ import time
 import msgspec
 
 from kfwd_nb.agent.config import AgentConfig
+from kfwd_nb.agent.cri_pods import FOUND_BY_CRI
 from kfwd_nb.errors import KfwdError
 from kfwd_nb.kube.objects import (
     CLUSTER_ANNOTATION,
+    FOUND_ANNOTATION,
     ISOLATION_ANNOTATION,
     DaemonEndpoint,
     DaemonEndpoints,
@@ -20,6 +22,7 @@ from kfwd_nb.kube.objects import (
     NodeStatus,
     ObjectMeta,
 )
+from kfwd_nb.transport.endpoint import Endpoint
 from kfwd_nb.transport.http import error_of_response
 from kfwd_nb.transport.tls import client_context
 from kfwd_nb.transport.tunnel import Tunnel
@@ -30,22 +33,18 @@ RETRY_FIRST = 0.05
 RETRY_MAX = 5.0
 """Seconds between attempts at most."""
 
-HOST = "127.0.0.1"
-"""Where the node agent of an embedded cluster listens."""
-
 
 def node_object(config: AgentConfig, port: int) -> Node:
     """What the node says of itself."""
+    annotations: dict[str, str] = {ISOLATION_ANNOTATION: config.isolation}
+    if config.cluster:
+        annotations[CLUSTER_ANNOTATION] = config.cluster
+    if config.cri is not None:
+        annotations[FOUND_ANNOTATION] = FOUND_BY_CRI
     return Node(
-        metadata=ObjectMeta(
-            name=config.node,
-            annotations={
-                ISOLATION_ANNOTATION: config.isolation,
-                CLUSTER_ANNOTATION: config.cluster,
-            },
-        ),
+        metadata=ObjectMeta(name=config.node, annotations=annotations),
         status=NodeStatus(
-            addresses=[NodeAddress(type="InternalIP", address=HOST)],
+            addresses=[NodeAddress(type="InternalIP", address=config.address)],
             daemon_endpoints=DaemonEndpoints(kubelet_endpoint=DaemonEndpoint(port=port)),
         ),
     )
@@ -76,7 +75,7 @@ async def _register(config: AgentConfig, port: int) -> None:
         KfwdError: the relay is not there, or refuses.
     """
     context = client_context(config.ca, cert=config.cert, key=config.key)
-    tunnel = await Tunnel.open(config.relay.host, config.relay.port, context)
+    tunnel = await Tunnel.open(Endpoint(config.relay.host, config.relay.port, context))
     try:
         body = msgspec.json.encode(node_object(config, port))
         reply = await tunnel.request("PUT", f"/api/v1/nodes/{config.node}", body=body)

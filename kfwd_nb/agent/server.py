@@ -13,13 +13,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncGenerator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
-from kfwd_nb.agent.connectors import Connector
-from kfwd_nb.agent.pods import Pods
+from kfwd_nb.agent.connectors import Connector, Place
 from kfwd_nb.errors import ForbiddenError, Hop, NotFoundError, UnauthorizedError, UsageError
 from kfwd_nb.kube.identities import RELAY_GROUP
 from kfwd_nb.kube.objects import Pod
@@ -31,12 +30,59 @@ if TYPE_CHECKING:
     from kfwd_nb.transport.tunnel_stream import TunnelStream
 
 
+class HeldPod(Protocol):
+    """One pod of the node."""
+
+    @property
+    def name(self) -> str:
+        """NAMESPACE/NAME."""
+
+    @property
+    def place(self) -> Place:
+        """Where connectors reach it.
+
+        Raises:
+            UnavailableError: it does not run.
+        """
+
+
+class PodSource(Protocol):
+    """The node's pods: those that it runs (`Pods`), or those that it finds (`FoundPods`)."""
+
+    def list(self) -> list[Pod]:
+        """All as they are now."""
+
+    def find(self, namespace: str, name: str) -> HeldPod:
+        """One of them.
+
+        Raises:
+            NotFoundError: there is none of that name.
+        """
+
+    async def put(self, pod: Pod) -> Pod:
+        """Run it.
+
+        Raises:
+            KfwdError: it will not be run.
+        """
+
+    async def delete(self, namespace: str, name: str) -> Pod:
+        """End it.
+
+        Raises:
+            KfwdError: it is not there, or will not be ended.
+        """
+
+    def watch(self) -> AsyncGenerator[Pod, None]:
+        """All, then each that changes, without end; one with a deletion timestamp is gone."""
+
+
 class AgentHandler:
     """The `transport.http.Handler` of a node agent."""
 
     hop: Hop = "node agent"
 
-    def __init__(self, node: str, pods: Pods, connector: Connector) -> None:
+    def __init__(self, node: str, pods: PodSource, connector: Connector) -> None:
         self._node = node
         self._pods = pods
         self._connector = connector
@@ -62,6 +108,10 @@ class AgentHandler:
             case "DELETE", ["pods", namespace, name]:
                 return _json(await self._pods.delete(namespace, name))
         raise NotFoundError(f"the node agent has no {request.method} {url.path}.")
+
+    async def upgrade(self, request: Request) -> Response:
+        """The relay asks by HTTP/2: there is no protocol to switch to."""
+        return await self.request(request)
 
     async def connect(self, request: Request, stream: TunnelStream) -> None:
         """Couple `stream` with a port inside a pod.

@@ -21,6 +21,8 @@ from kfwd_nb.errors import (
 )
 
 if TYPE_CHECKING:
+    import asyncio
+
     from kfwd_nb.transport.tunnel_stream import TunnelStream
 
 MAX_BODY = 8 << 20
@@ -56,6 +58,18 @@ class Response:
     headers: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """The answer 101: after it the connection is `protocol`'s (RFC 9110 §15.2.2).
+
+    `protocol` gets `connection_made`, then what the client sent too early, then the rest.
+    `headers` names the agreement; `connection: Upgrade` is added to it.
+    """
+
+    headers: dict[str, str]
+    protocol: asyncio.BaseProtocol
+
+
 class Handler(Protocol):
     """The application behind a server."""
 
@@ -65,8 +79,23 @@ class Handler(Protocol):
     async def request(self, request: Request) -> Response:
         """Answer an API request; a `KfwdError` becomes a Kubernetes Status object."""
 
+    async def upgrade(self, request: Request) -> Response | Switch:
+        """Answer an HTTP/1.1 request that offers to switch protocols (its `upgrade` field).
+
+        Whoever knows no such protocol answers as if nothing had been offered (RFC 9110 §7.8). A
+        `KfwdError` refuses, as a Status object.
+        """
+
     async def connect(self, request: Request, stream: TunnelStream) -> None:
         """Accept `stream` and couple it; a `KfwdError` before `accept` refuses it."""
+
+
+def header_lines(fields: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Fields as they go out; a value that holds NUL is several lines of its name.
+
+    Only `Impersonate-Group` and `Impersonate-Extra-*` need that: API servers take no commas there.
+    """
+    return [(name, each) for name, value in fields.items() for each in value.split("\0")]
 
 
 _STATUSES: tuple[tuple[type[KfwdError], int, str], ...] = (

@@ -1,11 +1,11 @@
-"""The server's end of an HTTP/1.1 connection (RFC 9112), over `h11`: API requests only."""
+"""The server's end of an HTTP/1.1 connection (RFC 9112): API requests and upgrades."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator
+import ssl
 
 import h11
 
@@ -16,8 +16,11 @@ from kfwd_nb.transport.http import (
     Identity,
     Request,
     Response,
+    Switch,
     status_response,
 )
+from kfwd_nb.transport.http1 import Http1Driver, fields_of
+from kfwd_nb.transport.tls_transport import TlsTransport
 
 log = logging.getLogger(__name__)
 
@@ -25,66 +28,80 @@ IDLE_TIMEOUT = 120.0
 """Seconds that a connection may wait for its next request. Go's client keeps idle ones for 90 s."""
 
 
-class Http1Server(asyncio.StreamReaderProtocol):
+class Http1Server:
     """One connection of a peer: its requests are answered one after the other.
 
     Attributes:
-        over: done when the connection is gone.
+        over: done when the connection is gone, also when it was switched to another protocol.
     """
 
     def __init__(self, handler: Handler, identity: Identity | None) -> None:
-        loop = asyncio.get_running_loop()
-        self.over: asyncio.Future[None] = loop.create_future()
+        self._driver = Http1Driver(client=False)
+        self._http = self._driver.http
         self._handler = handler
         self._identity = identity
-        self._http = h11.Connection(h11.SERVER)
-        self._reader_of_requests = asyncio.StreamReader(limit=1 << 16, loop=loop)
+        self._transport: TlsTransport | None = None
         self._serving: asyncio.Task[None] | None = None
-        super().__init__(self._reader_of_requests, self._serve, loop=loop)
+        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def begin(self, tls: ssl.SSLSocket) -> None:
+        """Serve the peer at the other end of `tls`."""
+        transport = self._transport = TlsTransport(tls, self._driver)
+        transport.begin()
+        transport.over.add_done_callback(self._lost)
+        self._serving = asyncio.get_running_loop().create_task(self._serve(transport))
 
     def close(self) -> None:
         """End the connection."""
         if self._serving is not None:
             self._serving.cancel()
+        if self._transport is not None:
+            self._transport.abort()
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def _lost(self, _: asyncio.Future[None]) -> None:
         """Nobody waits for an answer any more."""
-        super().connection_lost(exc)
+        if self._serving is not None:
+            self._serving.cancel()
         if not self.over.done():
             self.over.set_result(None)
-        self.close()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._serving = asyncio.current_task()
+    async def _serve(self, transport: TlsTransport) -> None:
         try:
-            while await self._serve_one(reader, writer):
+            while await self._serve_one():
                 self._http.start_next_cycle()
-        except (ConnectionError, TimeoutError, h11.ProtocolError, asyncio.CancelledError):
-            pass  # the peer is gone, silent, or speaks no HTTP: there is nobody to tell
-        finally:
-            writer.close()
-            with contextlib.suppress(OSError):
-                await writer.wait_closed()
+            if self._http.our_state is not h11.SWITCHED_PROTOCOL:
+                await transport.linger()
+        except (KfwdError, TimeoutError, h11.ProtocolError, asyncio.CancelledError):
+            transport.abort()  # the peer is gone, or silent: there is nobody to tell
+        except Exception:
+            log.exception("an answer broke off")
+            transport.abort()
 
-    async def _serve_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    async def _serve_one(self) -> bool:
         """Answer one request; False when the connection is not to be used again."""
         bodiless = False
+        answer: Response | Switch
         try:
-            request = await self._read(reader, writer)
+            request = await self._read()
             if request is None:
                 return False
-            response = await self._answer(request)
-        except h11.RemoteProtocolError as error:
-            response = status_response(RemoteProtocolError(f"bad request: {error}"))
+            answer = await self._answer(request)
+        except RemoteProtocolError as error:
+            answer = status_response(RemoteProtocolError(f"bad request: {error}"))
         except LimitError as error:
-            response = status_response(error)
+            answer = status_response(error)
         else:
             bodiless = request.method == "HEAD"
-        await self._write(writer, response, bodiless=bodiless)
+        if isinstance(answer, Switch):
+            await self._switch(answer)
+            return False
+        await self._write(answer, bodiless=bodiless)
         return self._http.our_state is h11.DONE and self._http.their_state is h11.DONE
 
-    async def _answer(self, request: Request) -> Response:
+    async def _answer(self, request: Request) -> Response | Switch:
         try:
+            if _may_switch(request, self._http.their_http_version):
+                return await self._handler.upgrade(request)
             return await self._handler.request(request)
         except KfwdError as error:
             return status_response(error)
@@ -92,20 +109,20 @@ class Http1Server(asyncio.StreamReaderProtocol):
             log.exception("%s %s", request.method, request.path)
             return status_response(KfwdError("an internal error; see the log."))
 
-    async def _read(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> Request | None:
+    async def _switch(self, switch: Switch) -> None:
+        headers = {"connection": "Upgrade"} | switch.headers
+        await self._driver.send(
+            h11.InformationalResponse(status_code=101, headers=list(headers.items()))
+        )
+        self._driver.hand_over(switch.protocol)
+
+    async def _read(self) -> Request | None:
         head: h11.Request | None = None
         body = bytearray()
         while True:
-            event = self._http.next_event()
-            if event is h11.NEED_DATA:
-                if self._http.they_are_waiting_for_100_continue:  # curl, before a large body
-                    go_on = h11.InformationalResponse(status_code=100, headers=[])
-                    writer.write(self._http.send(go_on) or b"")
-                async with asyncio.timeout(IDLE_TIMEOUT):
-                    self._http.receive_data(await reader.read(1 << 16))
-            elif isinstance(event, h11.Request):
+            async with asyncio.timeout(IDLE_TIMEOUT):
+                event = await self._driver.event()
+            if isinstance(event, h11.Request):
                 head = event
             elif isinstance(event, h11.Data):
                 body += event.data
@@ -117,7 +134,7 @@ class Http1Server(asyncio.StreamReaderProtocol):
                 return None
 
     def _request(self, head: h11.Request, body: bytes) -> Request:
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in head.headers}
+        headers = fields_of(head)
         return Request(
             method=head.method.decode(),
             path=head.target.decode("latin-1"),
@@ -127,28 +144,26 @@ class Http1Server(asyncio.StreamReaderProtocol):
             identity=self._identity,
         )
 
-    async def _write(
-        self, writer: asyncio.StreamWriter, response: Response, *, bodiless: bool = False
-    ) -> None:
+    async def _write(self, response: Response, *, bodiless: bool = False) -> None:
         headers = {"content-type": "application/json"} | response.headers
         if isinstance(response.body, bytes):
             headers["content-length"] = str(len(response.body))
         if self._http.our_state is h11.ERROR or self._http.their_state is h11.ERROR:
             headers["connection"] = "close"
         head = h11.Response(status_code=response.status, headers=list(headers.items()))
-        writer.write(self._http.send(head) or b"")
-        async for piece in _pieces(b"" if bodiless else response.body):
-            writer.write(self._http.send(h11.Data(data=piece)) or b"")
-            await writer.drain()
-        writer.write(self._http.send(h11.EndOfMessage()) or b"")
-        await writer.drain()
+        if isinstance(response.body, bytes):
+            body = [] if bodiless else [h11.Data(data=response.body)]
+            await self._driver.send(head, *body, h11.EndOfMessage())
+            return
+        async with contextlib.aclosing(response.body) as pieces:
+            await self._driver.send(head)
+            if not bodiless:
+                async for piece in pieces:
+                    await self._driver.send(h11.Data(data=piece))
+        await self._driver.send(h11.EndOfMessage())
 
 
-async def _pieces(body: bytes | AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-    if isinstance(body, bytes):
-        if body:
-            yield body
-        return
-    async with contextlib.aclosing(body):
-        async for piece in body:
-            yield piece
+def _may_switch(request: Request, version: bytes | None) -> bool:
+    """HTTP/1.0 knows no upgrade, and the field counts only where `connection` names it."""
+    tokens = [each.strip().lower() for each in request.headers.get("connection", "").split(",")]
+    return version == b"1.1" and "upgrade" in tokens and "upgrade" in request.headers

@@ -61,7 +61,7 @@ class Http2Server:
 
     def request_received(self, stream_id: int, headers: Headers) -> None:
         """Begin to answer, in a task of its own."""
-        fields = dict(headers)
+        fields = _joined(headers)
         if fields[":method"] == "CONNECT":
             stream = TunnelStream(self.driver, stream_id)
             stream.headers = fields
@@ -182,3 +182,11 @@ class Http2Server:
                     if not outbound.write_bytes(piece):
                         await drained.wait()
         outbound.write_eof()
+
+
+def _joined(headers: Headers) -> dict[str, str]:
+    """Header fields by name; repeated ones joined by commas (RFC 9110 §5.3)."""
+    fields: dict[str, str] = {}
+    for name, value in headers:
+        fields[name] = f"{fields[name]}, {value}" if name in fields else value
+    return fields

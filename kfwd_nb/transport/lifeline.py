@@ -15,14 +15,19 @@ from contextlib import suppress
 STDIN = 0
 
 
+def end_by_signal() -> asyncio.Future[None]:
+    """Done when SIGTERM or SIGINT comes: for a process that a person or an init system starts."""
+    loop = asyncio.get_running_loop()
+    ending: asyncio.Future[None] = loop.create_future()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _end, ending)
+    return ending
+
+
 def end_of_service() -> asyncio.Future[None]:
     """Done when standard input ends, or SIGTERM or SIGINT comes."""
     loop = asyncio.get_running_loop()
-    ending: asyncio.Future[None] = loop.create_future()
-
-    def end() -> None:
-        if not ending.done():
-            ending.set_result(None)
+    ending = end_by_signal()
 
     def read() -> None:
         """On a thread, for standard input may be anything, a file too."""
@@ -30,12 +35,15 @@ def end_of_service() -> asyncio.Future[None]:
             while os.read(STDIN, 4096):
                 pass
         with suppress(RuntimeError):  # the loop has ended before
-            loop.call_soon_threadsafe(end)
+            loop.call_soon_threadsafe(_end, ending)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, end)
     threading.Thread(target=read, name="stdin", daemon=True).start()
     return ending
+
+
+def _end(ending: asyncio.Future[None]) -> None:
+    if not ending.done():
+        ending.set_result(None)
 
 
 def end_within(seconds: float) -> None:

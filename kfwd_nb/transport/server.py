@@ -93,7 +93,7 @@ class Server:
         else:
             http1 = Http1Server(self.handler, identity)
             self._keep(http1)
-            TlsTransport(tls, http1).begin()
+            http1.begin(tls)
 
     def _keep(self, connection: Http2Server | Http1Server) -> None:
         self.connections.add(connection)

@@ -37,7 +37,7 @@ def client_context(
     cert: Path | None = None,
     key: Path | None = None,
 ) -> ssl.SSLContext:
-    """TLS for a connection that speaks HTTP/2.
+    """TLS for a connection that speaks HTTP/2; `endpoint.dial` offers what it is told instead.
 
     Args:
         ca: file with the CA that the server's certificate must come from; with neither this nor

@@ -15,12 +15,15 @@ import ssl
 from typing import Any
 
 from kfwd_nb.transport.forks import close_in_children
+from kfwd_nb.transport.linger import linger
 
 RECORD = 1 << 14
 """Octets of the largest TLS record (RFC 8446 §5.1)."""
 
 HANDSHAKE_TIMEOUT = 10.0
 """Seconds for a peer to finish its handshake."""
+
+_WOULD_BLOCK = (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError)
 
 DEFAULT_HIGH_WATER = 1 << 16
 """Octets that may wait before the protocol is paused, until it sets its own limit."""
@@ -59,6 +62,12 @@ async def handshake(
                     await _until(tls, writable=True)
                 else:
                     return tls
+    except ssl.SSLError:
+        if server_side:  # the alert says what is wrong: the peer shall not lose it to a reset
+            await linger(tls)
+        else:
+            tls.close()
+        raise
     except BaseException:
         tls.close()
         raise
@@ -88,6 +97,9 @@ class TlsTransport(asyncio.Transport):
 
     What is written is encrypted and sent at once as far as the kernel takes it; only the rest is
     copied. `write` never calls the protocol's `connection_lost` itself.
+
+    Attributes:
+        over: done when the socket is closed, or was detached and closed by its new owner.
     """
 
     def __init__(self, tls: ssl.SSLSocket, protocol: asyncio.BaseProtocol) -> None:
@@ -103,6 +115,7 @@ class TlsTransport(asyncio.Transport):
         self._reading_paused = False
         self._closing = False
         self._over = False
+        self.over: asyncio.Future[None] = self._loop.create_future()
 
     def begin(self) -> None:
         """Introduce the protocol to its transport, and read."""
@@ -147,12 +160,15 @@ class TlsTransport(asyncio.Transport):
         """Fill the protocol's buffer with what is there, a record at a time; True at the end."""
         buffer = protocol.get_buffer(-1)
         assert isinstance(buffer, memoryview)
-        filled, got = 0, RECORD
+        filled = 0
+        got = -1
         try:
-            while got == RECORD and filled + RECORD <= len(buffer):
+            while True:
                 got = self._tls.recv_into(buffer[filled:])
                 filled += got
-        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                if got != RECORD or filled + RECORD > len(buffer):
+                    break
+        except _WOULD_BLOCK:
             pass
         if filled:
             protocol.buffer_updated(filled)
@@ -161,7 +177,7 @@ class TlsTransport(asyncio.Transport):
     def _read_for(self, protocol: asyncio.Protocol) -> bool:
         try:
             data = self._tls.recv(RECORD)
-        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+        except _WOULD_BLOCK:
             return False
         if data:
             protocol.data_received(data)
@@ -194,7 +210,7 @@ class TlsTransport(asyncio.Transport):
             try:
                 while rest:
                     rest = rest[self._tls.send(rest) :]
-            except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            except _WOULD_BLOCK:
                 pass
             except OSError as error:
                 self._lose_soon(error)
@@ -216,7 +232,7 @@ class TlsTransport(asyncio.Transport):
                     while sent < len(unsent):
                         # All of it: OpenSSL remembers how far it came, and takes no less.
                         sent += self._tls.send(unsent[sent:])
-                except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                except _WOULD_BLOCK:
                     pass
         except OSError as error:
             self._lose(error)
@@ -287,6 +303,28 @@ class TlsTransport(asyncio.Transport):
                 with contextlib.suppress(OSError, ValueError):
                     self._tls.unwrap()  # says close_notify; nobody waits for the answer
             self._tls.close()
+            self._tell_over()
+
+    def _tell_over(self) -> None:
+        if not self.over.done():
+            self.over.set_result(None)
+
+    async def linger(self) -> None:
+        """Close as RFC 9112 §9.6 asks, when all is sent: the peer shall not lose it to a reset.
+
+        The protocol is called no more, not even by `connection_lost`.
+        """
+        if self._over:
+            return
+        self._over = self._closing = True
+        self._loop.remove_reader(self._descriptor)
+        self._loop.remove_writer(self._descriptor)
+        try:
+            with contextlib.suppress(OSError, ValueError):
+                self._tls.unwrap()
+            await linger(self._tls)
+        finally:
+            self._tell_over()
 
     # -- what asyncio asks ------------------------------------------------------------------------
 

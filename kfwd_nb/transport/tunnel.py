@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import ssl
-import sys
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 
-from kfwd_nb.errors import KfwdError, LimitError, LostError, UnavailableError
+from kfwd_nb.errors import KfwdError, LimitError, LostError
 from kfwd_nb.protocol.connect import error_of
 from kfwd_nb.protocol.http2.events import Headers
-from kfwd_nb.transport.http import MAX_BODY, error_of_response
+from kfwd_nb.transport.endpoint import Endpoint, dial
+from kfwd_nb.transport.http import MAX_BODY, error_of_response, header_lines
 from kfwd_nb.transport.http2 import Http2Driver
 from kfwd_nb.transport.outbound import Outbound
 from kfwd_nb.transport.resets import CANCEL, reset_error
-from kfwd_nb.transport.tls import H2
-from kfwd_nb.transport.tls_transport import TlsTransport, handshake
+from kfwd_nb.transport.tls import H2, HTTP1
 from kfwd_nb.transport.tunnel_stream import TunnelStream
-
-CONNECT_TIMEOUT = 10.0
-"""Seconds for TCP and TLS to the server."""
 
 REQUEST_TIMEOUT = 30.0
 """Seconds for the whole answer to an API request that is no watch."""
 
 MAX_LINE = 4 << 20
 """Octets of one line of a streamed answer."""
+
+
+class NoHttp2Error(LostError):
+    """The server is there, and speaks HTTP/1.1 only (`http1_client` does)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,42 +62,21 @@ class Tunnel:
         self.closed: asyncio.Future[KfwdError | None] = asyncio.get_running_loop().create_future()
 
     @classmethod
-    async def open(
-        cls,
-        host: str,
-        port: int,
-        context: ssl.SSLContext,
-        *,
-        server_hostname: str | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> Tunnel:
-        """Connect.
-
-        `server_hostname` is the name that the certificate must carry, if it is not `host`;
-        `headers` go with every request, `authorization` for one.
+    async def open(cls, endpoint: Endpoint, *, headers: Mapping[str, str] | None = None) -> Tunnel:
+        """Connect; `headers` go with every request, `authorization` for one.
 
         Raises:
             UnavailableError: nobody answers there, or not in time.
-            LostError: TLS fails, or the server does not speak HTTP/2.
+            NoHttp2Error: the server does not speak HTTP/2; HTTP/1.1 was offered, too.
+            LostError: TLS fails.
         """
-        tunnel = cls(headers or {}, f"{host}:{port}")
-        try:
-            async with asyncio.timeout(CONNECT_TIMEOUT):
-                sock = await _connect(host, port)
-                alpn = await _secure(sock, context, server_hostname or host, tunnel._driver)
-        except ssl.SSLError as error:
-            raise LostError(f"no TLS with {host}:{port}: {error.reason or error}.") from None
-        except TimeoutError:
-            raise UnavailableError(f"{host}:{port} does not answer.") from None
-        except UnicodeError:
-            raise UnavailableError(f"{host} is no name that a host can have.") from None
-        except OSError as error:
-            raise UnavailableError(
-                f"nobody answers at {host}:{port}: {error.strerror or error}."
-            ) from None
+        if endpoint.tls is None:
+            raise NoHttp2Error(f"{endpoint} has no TLS to agree on HTTP/2 by.")
+        tunnel = cls(headers or {}, str(endpoint))
+        alpn = await dial(endpoint, tunnel._driver, alpn=[H2, HTTP1])
         if alpn != H2:
             tunnel._driver.abandon(LostError("HTTP/2 was not agreed on."))
-            raise LostError(f"{host}:{port} does not speak HTTP/2.")
+            raise NoHttp2Error(f"{endpoint} does not speak HTTP/2.")
         return tunnel
 
     @property
@@ -113,6 +90,10 @@ class Tunnel:
             self._driver.close()
         else:
             self._driver.abandon(error)
+
+    def renew(self, headers: Mapping[str, str]) -> None:
+        """Other fields for all requests from now on: a token was renewed."""
+        self._headers = dict(headers)
 
     # -- requests ---------------------------------------------------------------------------------
 
@@ -183,8 +164,7 @@ class Tunnel:
             (":scheme", "https"),
             (":authority", self._authority),
             (":path", path),
-            *self._headers.items(),
-            *headers.items(),
+            *header_lines({**self._headers, **headers}),
         ]
         if body:
             fields += [("content-type", "application/json"), ("content-length", str(len(body)))]
@@ -226,8 +206,7 @@ class Tunnel:
         fields = [
             (":method", "CONNECT"),
             (":authority", authority),
-            *self._headers.items(),
-            *(headers or {}).items(),
+            *header_lines({**self._headers, **(headers or {})}),
         ]
         stream_id = self._driver.connection.open(fields)
         stream = TunnelStream(self._driver, stream_id)
@@ -296,46 +275,3 @@ class Tunnel:
         if not exchange.headers.done():
             exchange.headers.set_exception(error)
         exchange.pieces.put_nowait(error)
-
-
-async def _connect(host: str, port: int) -> socket.socket:
-    """A connected socket to the first address of `host` that answers.
-
-    Raises:
-        OSError: none does.
-    """
-    loop = asyncio.get_running_loop()
-    failure: OSError | None = None
-    for family, kind, number, _, address in await loop.getaddrinfo(
-        host, port, type=socket.SOCK_STREAM
-    ):
-        sock = socket.socket(family, kind, number)
-        sock.setblocking(False)
-        try:
-            await loop.sock_connect(sock, address)
-        except OSError as error:
-            sock.close()
-            failure = error
-        except BaseException:
-            sock.close()
-            raise
-        else:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            return sock
-    raise failure or OSError("the name has no address")
-
-
-async def _secure(
-    sock: socket.socket, context: ssl.SSLContext, name: str, protocol: asyncio.BufferedProtocol
-) -> str | None:
-    """TLS on a connected socket, then `protocol` on that; the protocol that ALPN has chosen."""
-    loop = asyncio.get_running_loop()
-    if sys.platform == "win32":  # its loop watches no descriptors
-        transport, _ = await loop.create_connection(
-            lambda: protocol, sock=sock, ssl=context, server_hostname=name
-        )
-        return str(transport.get_extra_info("ssl_object").selected_alpn_protocol())
-    tls = await handshake(sock, context, server_hostname=name)
-    chosen = tls.selected_alpn_protocol()
-    TlsTransport(tls, protocol).begin()
-    return chosen

@@ -28,6 +28,7 @@ from kfwd_nb.errors import (
     UnavailableError,
 )
 from kfwd_nb.kube.objects import ISOLATION_ANNOTATION, PID_ANNOTATION, Node, Pod
+from kfwd_nb.transport.endpoint import Endpoint
 from kfwd_nb.transport.http import Request, Response
 from kfwd_nb.transport.server import Server, serve
 from kfwd_nb.transport.tls import client_context, server_context
@@ -138,7 +139,7 @@ async def agent(folder: Path, isolation: str) -> AsyncIterator[Running]:
         said = json.loads(await asyncio.wait_for(process.stdout.readline(), 20))
         context = client_context(ca, cert=relay_cert, key=relay_key)
         tunnel = await Tunnel.open(
-            "127.0.0.1", said["listening"], context, server_hostname="node-1"
+            Endpoint("127.0.0.1", said["listening"], context, server_hostname="node-1")
         )
         yield Running(
             psutil.Process(process.pid),
@@ -242,7 +243,7 @@ async def test_only_the_relay_is_obeyed(agent):
     context = client_context(
         folder / "ca.crt", cert=folder / "node-2.crt", key=folder / "node-2.key"
     )
-    tunnel = await Tunnel.open("127.0.0.1", agent.port, context, server_hostname="node-1")
+    tunnel = await Tunnel.open(Endpoint("127.0.0.1", agent.port, context, server_hostname="node-1"))
     try:
         reply = await tunnel.request("GET", "/pods")
         assert reply.status == 403
@@ -253,7 +254,9 @@ async def test_only_the_relay_is_obeyed(agent):
         tunnel.close()
     with pytest.raises(LostError):
         stranger = await Tunnel.open(
-            "127.0.0.1", agent.port, client_context(folder / "ca.crt"), server_hostname="node-1"
+            Endpoint(
+                "127.0.0.1", agent.port, client_context(folder / "ca.crt"), server_hostname="node-1"
+            )
         )
         await stranger.request("GET", "/pods")
 

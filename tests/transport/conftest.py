@@ -14,7 +14,8 @@ from peers.streams import memory_pair
 
 from kfwd_nb import errors
 from kfwd_nb.errors import Hop, RefusedError
-from kfwd_nb.transport.http import Request, Response
+from kfwd_nb.transport.endpoint import Endpoint
+from kfwd_nb.transport.http import Request, Response, Switch
 from kfwd_nb.transport.server import Server, serve
 from kfwd_nb.transport.sockets import accepted_socket, open_socket
 from kfwd_nb.transport.stream import ByteStream
@@ -38,12 +39,33 @@ def client_tls(authority: Authority) -> ssl.SSLContext:
     return client_context(authority.ca)
 
 
+class Switched(asyncio.Protocol):
+    """Sends back what comes, after `hello `."""
+
+    def __init__(self) -> None:
+        self.received = bytearray()
+        self.over = asyncio.Event()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        transport.write(b"hello ")
+
+    def data_received(self, data: bytes) -> None:
+        self.received += data
+        self.transport.write(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.over.set()
+
+
 @dataclass
 class FakeHandler:
     """Answers by the path: `/echo`, `/bytes/N`, `/watch`, `/error/KIND`, `/crash`, `/never`.
 
     A CONNECT to `error.KIND.pod:1` is refused so, to `crash…` and `late…` breaks before and after
-    `accept`, to `never…` gets no answer; any other one is accepted and put into `streams`.
+    `accept`, to `never…` gets no answer; any other one is accepted and put into `streams`. An
+    upgrade to `echo/1` is granted, or refused at `/error/KIND`.
     """
 
     hop: Hop = "relay"
@@ -53,6 +75,7 @@ class FakeHandler:
     lines: asyncio.Queue[bytes | Exception | None] = field(default_factory=asyncio.Queue)
     watches_open: int = 0
     pieces_made: int = 0
+    switched: Switched | None = None
 
     async def request(self, request: Request) -> Response:
         self.requests.append(request)
@@ -72,6 +95,15 @@ class FakeHandler:
             case ["never"]:
                 await self._never()
         return Response(404)
+
+    async def upgrade(self, request: Request) -> Response | Switch:
+        if request.headers["upgrade"] != "echo/1":
+            return await self.request(request)
+        self.requests.append(request)
+        if request.path.startswith("/error/"):
+            raise getattr(errors, request.path.split("/")[-1])("no echo here.")
+        switched = self.switched = Switched()
+        return Switch({"upgrade": "echo/1", "x-told": "yes"}, switched)
 
     async def connect(self, request: Request, stream: TunnelStream) -> None:
         self.requests.append(request)
@@ -128,7 +160,7 @@ async def server(handler: FakeHandler, server_tls) -> AsyncIterator[Server]:
 
 @pytest.fixture
 async def tunnel(server: Server, client_tls) -> AsyncIterator[Tunnel]:
-    tunnel = await Tunnel.open("127.0.0.1", server.port, client_tls)
+    tunnel = await Tunnel.open(Endpoint("127.0.0.1", server.port, client_tls))
     yield tunnel
     tunnel.close(errors.LostError("the test is over."))
 
@@ -170,7 +202,7 @@ async def pair(request, handler, server_tls, client_tls) -> AsyncIterator[Pair]:
             one, other = memory_pair()
         case _:
             server = await serve(handler, server_tls)
-            tunnel = await Tunnel.open("127.0.0.1", server.port, client_tls)
+            tunnel = await Tunnel.open(Endpoint("127.0.0.1", server.port, client_tls))
             one = await tunnel.connect("web.default.pod:80")
             other = await handler.streams.get()
             if request.param != "tunnel":

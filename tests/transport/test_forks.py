@@ -15,6 +15,7 @@ import asyncio, json, os, socket, ssl, struct, sys, time
 from pathlib import Path
 from kfwd_nb.client.listener import listen
 from kfwd_nb.errors import ResetError
+from kfwd_nb.transport.endpoint import Endpoint
 from kfwd_nb.transport.loop_thread import loop_thread
 from kfwd_nb.transport.server import serve
 from kfwd_nb.transport.sockets import accepted_socket
@@ -27,7 +28,9 @@ class Handler:
 async def prepare():
     global tunnel, stream, local, listener
     server = await serve(Handler(), server_context(Path(sys.argv[1]), Path(sys.argv[2])))
-    tunnel = await Tunnel.open("127.0.0.1", server.port, client_context(Path(sys.argv[3])))
+    tunnel = await Tunnel.open(
+        Endpoint("127.0.0.1", server.port, client_context(Path(sys.argv[3])))
+    )
     (listener,) = listen("127.0.0.1", 0, 80)
     local = socket.create_connection(listener.getsockname())
     while True:

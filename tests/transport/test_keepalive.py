@@ -21,7 +21,8 @@ from peers.streams import record, until
 
 from kfwd_nb.errors import LostError
 from kfwd_nb.protocol.keepalive import Keepalive
-from kfwd_nb.transport import http2
+from kfwd_nb.transport import driver
+from kfwd_nb.transport.endpoint import Endpoint
 from kfwd_nb.transport.server import serve
 from kfwd_nb.transport.tls import client_context
 from kfwd_nb.transport.tunnel import Tunnel
@@ -44,7 +45,7 @@ def quick(monkeypatch) -> Callable[[float], list[str]]:
                 return what
 
         made = functools.partial(Quick, ping_after=0.03, lost_after=lost_after)
-        monkeypatch.setattr(http2, "Keepalive", made)
+        monkeypatch.setattr(driver, "Keepalive", made)
         return decided
 
     return choose
@@ -72,7 +73,7 @@ def silent_server(authority) -> Iterator[int]:
 
 async def test_a_server_that_never_answers_is_given_up(silent_server, client_tls, quick):
     decided = quick(0.05)
-    tunnel = await Tunnel.open("127.0.0.1", silent_server, client_tls)
+    tunnel = await Tunnel.open(Endpoint("127.0.0.1", silent_server, client_tls))
     connecting = asyncio.create_task(tunnel.connect("web.default.pod:80"))
     error = await asyncio.wait_for(asyncio.shield(tunnel.closed), 20)
     assert isinstance(error, LostError)
@@ -98,7 +99,7 @@ async def test_a_client_that_never_answers_is_given_up(server, authority, quick,
 async def test_an_idle_tunnel_stays(handler, server_tls, client_tls, quick):
     decided = quick(0.5)
     server = await serve(handler, server_tls)
-    tunnel = await Tunnel.open("127.0.0.1", server.port, client_tls)
+    tunnel = await Tunnel.open(Endpoint("127.0.0.1", server.port, client_tls))
     stream = record(await tunnel.connect("web.default.pod:80"))
     await until(lambda: decided.count("ping") >= 3)
     assert "lost" not in decided
@@ -139,14 +140,14 @@ async def test_a_stopped_process_is_noticed_and_a_continued_one_is_reached_again
         try:
             assert process.stdout is not None
             port = int(await asyncio.to_thread(process.stdout.readline))
-            tunnel = await Tunnel.open("127.0.0.1", port, client_tls)
+            tunnel = await Tunnel.open(Endpoint("127.0.0.1", port, client_tls))
             stream = record(await tunnel.connect("web.default.pod:80"))
             os.kill(process.pid, signal.SIGSTOP)
             assert isinstance(await asyncio.wait_for(tunnel.closed, 20), LostError)
             await until(lambda: stream.over)
             assert isinstance(stream.error, LostError)
             os.kill(process.pid, signal.SIGCONT)
-            again = await Tunnel.open("127.0.0.1", port, client_tls)
+            again = await Tunnel.open(Endpoint("127.0.0.1", port, client_tls))
             assert await again.connect("web.default.pod:80")
             again.close()
         finally:

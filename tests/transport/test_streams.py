@@ -11,7 +11,7 @@ from peers.streams import ODD_SIZES, chunk, fill, record, until
 
 from kfwd_nb.errors import LostError, ResetError
 from kfwd_nb.protocol.http2.windows import STREAM_WINDOW
-from kfwd_nb.transport import http2, sockets
+from kfwd_nb.transport import driver, sockets
 
 pytestmark = pytest.mark.chain
 
@@ -146,7 +146,7 @@ async def test_a_stalled_reader_stops_the_writer_in_bounds_and_gets_it_all_later
     piece = noise(1 << 15)
     written = await fill(one.stream, piece)
     if kind.startswith("tunnel"):
-        assert written <= STREAM_WINDOW + http2.WRITE_HIGH_WATER + 2 * len(piece)
+        assert written <= STREAM_WINDOW + driver.WRITE_HIGH_WATER + 2 * len(piece)
     if kind == "memory":
         assert written <= pair[0].limit + len(piece)
     if other is None:

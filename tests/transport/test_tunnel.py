@@ -13,8 +13,9 @@ from peers.streams import chunk, fill, record, until
 from kfwd_nb import errors
 from kfwd_nb.errors import KfwdError, LostError, ResetError
 from kfwd_nb.protocol.http2.windows import CONNECTION_WINDOW, STREAM_WINDOW
-from kfwd_nb.transport import http2
+from kfwd_nb.transport import driver
 from kfwd_nb.transport import tunnel as tunnel_module
+from kfwd_nb.transport.endpoint import Endpoint
 from kfwd_nb.transport.tunnel import Tunnel
 
 pytestmark = pytest.mark.chain
@@ -119,11 +120,11 @@ async def test_twenty_stalled_streams_leave_another_one_alone(tunnel, server, ha
         stalled.append((one, await handler.streams.get()))  # its reader never starts
     piece = bytes(1 << 16)
     written = [await fill(one.stream, piece) for one, _ in stalled]
-    assert max(written) <= STREAM_WINDOW + http2.WRITE_HIGH_WATER + 2 * len(piece)
+    assert max(written) <= STREAM_WINDOW + driver.WRITE_HIGH_WATER + 2 * len(piece)
     full = [STREAM_WINDOW] * len(stalled)
     await until(lambda: [sum(map(len, stream._early)) for _, stream in stalled] == full)
     held_here = [sum(map(len, one.stream._outbound._held)) for one, _ in stalled]
-    assert max(held_here) <= http2.WRITE_HIGH_WATER + 2 * len(piece)
+    assert max(held_here) <= driver.WRITE_HIGH_WATER + 2 * len(piece)
 
     one, other = record(await tunnel.connect(TARGET)), record(await handler.streams.get())
     data = random.Random(1).randbytes(8 << 20)
@@ -169,7 +170,7 @@ async def test_an_elephant_does_not_starve_an_echo(tunnel, handler):
 
 async def test_the_headers_of_the_tunnel_go_with_every_request(server, client_tls, handler):
     tunnel = await Tunnel.open(
-        "127.0.0.1", server.port, client_tls, headers={"authorization": "Bearer x"}
+        Endpoint("127.0.0.1", server.port, client_tls), headers={"authorization": "Bearer x"}
     )
     await tunnel.request("GET", "/echo", headers={"x-more": "1"})
     await tunnel.connect(TARGET)
@@ -240,7 +241,7 @@ async def test_a_slow_reader_of_a_watch_stops_its_generator(tunnel, handler):
     while made != handler.pieces_made:
         made = handler.pieces_made
         await asyncio.sleep(0.05)
-    assert made * 65_536 <= STREAM_WINDOW + http2.WRITE_HIGH_WATER + 4 * 65_536
+    assert made * 65_536 <= STREAM_WINDOW + driver.WRITE_HIGH_WATER + 4 * 65_536
     assert len([line async for line in lines]) == 999
     assert handler.watches_open == 0
 
@@ -312,7 +313,7 @@ async def test_a_request_cancelled_at_any_turn_of_the_loop(tunnel, server):
 
 async def test_an_open_cancelled_at_any_turn_of_the_loop_leaves_no_socket(server, client_tls):
     for turns in range(25):
-        opening = asyncio.create_task(Tunnel.open("127.0.0.1", server.port, client_tls))
+        opening = asyncio.create_task(Tunnel.open(Endpoint("127.0.0.1", server.port, client_tls)))
         for _ in range(turns):
             await asyncio.sleep(0)
         opening.cancel()

@@ -12,8 +12,9 @@ from peers.leftovers import left_over, of_server
 from peers.streams import chunk, record, until
 
 from kfwd_nb.errors import KfwdError, LostError, UnavailableError
-from kfwd_nb.transport import http2
-from kfwd_nb.transport import tunnel as tunnel_module
+from kfwd_nb.transport import driver
+from kfwd_nb.transport import endpoint as endpoint_module
+from kfwd_nb.transport.endpoint import Endpoint
 from kfwd_nb.transport.server import serve
 from kfwd_nb.transport.tls import client_context, server_context
 from kfwd_nb.transport.tunnel import Tunnel
@@ -30,7 +31,7 @@ async def test_a_server_that_is_gone_ends_everything_with_a_typed_error(
     handler, server_tls, client_tls
 ):
     server = await serve(handler, server_tls)
-    tunnel = await Tunnel.open("127.0.0.1", server.port, client_tls)
+    tunnel = await Tunnel.open(Endpoint("127.0.0.1", server.port, client_tls))
     stream = record(await tunnel.connect(TARGET))
     never_started = await tunnel.connect(TARGET)
 
@@ -116,7 +117,7 @@ async def test_a_peer_that_breaks_the_rules_is_cut_off_and_its_handler_ends(
 async def test_a_peer_that_asks_for_ever_and_reads_no_answer_is_cut_off(
     server, authority, monkeypatch, question
 ):
-    monkeypatch.setattr(http2, "MAX_UNREAD", 1 << 16)
+    monkeypatch.setattr(driver, "MAX_UNREAD", 1 << 16)
     server._listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -140,22 +141,22 @@ async def test_nobody_answers(client_tls):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with pytest.raises(UnavailableError, match=f"nobody answers at 127.0.0.1:{port}"):
-        await Tunnel.open("127.0.0.1", port, client_tls)
+        await Tunnel.open(Endpoint("127.0.0.1", port, client_tls))
 
 
 async def test_a_server_that_accepts_and_says_nothing(client_tls, monkeypatch):
-    monkeypatch.setattr(tunnel_module, "CONNECT_TIMEOUT", 0.1)
+    monkeypatch.setattr(endpoint_module, "CONNECT_TIMEOUT", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         with pytest.raises(UnavailableError, match="does not answer"):
-            await Tunnel.open("127.0.0.1", port, client_tls)
+            await Tunnel.open(Endpoint("127.0.0.1", port, client_tls))
 
 
 async def test_a_server_that_hangs_up(client_tls):
     listener = await asyncio.start_server(lambda _, w: w.transport.abort(), "127.0.0.1", 0)
     port = listener.sockets[0].getsockname()[1]
     with pytest.raises(KfwdError, match=f"127.0.0.1:{port}"):
-        await Tunnel.open("127.0.0.1", port, client_tls)
+        await Tunnel.open(Endpoint("127.0.0.1", port, client_tls))
     listener.close()
 
 
@@ -167,7 +168,7 @@ async def test_a_server_without_tls(client_tls):
     listener = await asyncio.start_server(answer, "127.0.0.1", 0)
     port = listener.sockets[0].getsockname()[1]
     with pytest.raises(LostError, match="no TLS with"):
-        await Tunnel.open("127.0.0.1", port, client_tls)
+        await Tunnel.open(Endpoint("127.0.0.1", port, client_tls))
     listener.close()
 
 
@@ -178,7 +179,7 @@ async def test_a_server_that_speaks_no_http2(authority, client_tls):
     listener = await asyncio.start_server(lambda _, w: None, "127.0.0.1", 0, ssl=context)
     port = listener.sockets[0].getsockname()[1]
     with pytest.raises(LostError, match=r"does not speak HTTP/2|no TLS"):
-        await Tunnel.open("127.0.0.1", port, client_tls)
+        await Tunnel.open(Endpoint("127.0.0.1", port, client_tls))
     listener.close()
 
 
@@ -187,13 +188,15 @@ async def test_a_certificate_of_somebody_else(server, tmp_path):
 
     stranger = Authority(tmp_path, "somebody else's CA")
     with pytest.raises(LostError, match="no TLS with"):
-        await Tunnel.open("127.0.0.1", server.port, client_context(stranger.ca))
+        await Tunnel.open(Endpoint("127.0.0.1", server.port, client_context(stranger.ca)))
 
 
 async def test_a_certificate_for_another_name(handler, authority, client_tls):
     server = await serve(handler, server_context(*authority.issue("node-1")))
     with pytest.raises(LostError, match="no TLS with"):
-        await Tunnel.open("127.0.0.1", server.port, client_tls, server_hostname="node-2")
-    tunnel = await Tunnel.open("127.0.0.1", server.port, client_tls, server_hostname="node-1")
+        await Tunnel.open(Endpoint("127.0.0.1", server.port, client_tls, server_hostname="node-2"))
+    tunnel = await Tunnel.open(
+        Endpoint("127.0.0.1", server.port, client_tls, server_hostname="node-1")
+    )
     tunnel.close()
     await server.close()

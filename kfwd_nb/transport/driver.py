@@ -1,0 +1,190 @@
+"""Drives a framed protocol over an `asyncio.Transport`: reads, events, writes, keep-alive, ends.
+
+The protocol is sans-I/O (`protocol.http2`, `protocol.spdy`); payload is passed from the read buffer
+of one connection into the transport of the next without a copy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from kfwd_nb.errors import KfwdError, LimitError, LostError, RemoteProtocolError
+from kfwd_nb.protocol.keepalive import Keepalive
+from kfwd_nb.transport.buffers import read_buffer
+from kfwd_nb.transport.stream import HEADROOM
+
+WRITE_HIGH_WATER = 1 << 18
+"""Octets that may wait in a connection's transport before its streams hold theirs back."""
+
+MAX_UNREAD = 1 << 23
+"""Octets that may wait for a peer that asks and asks (PING, SETTINGS) and reads no answer. Payload
+stops at `WRITE_HIGH_WATER` and one frame."""
+
+
+class Framed(Protocol):
+    """The one contract of the protocols: bytes in, events out, bytes to send."""
+
+    def receive(self, buffer: memoryview, start: int, end: int) -> Iterable[Any]:
+        """Take `buffer[start:end]`; what happened."""
+
+    def data_to_send(self) -> bytes:
+        """The control frames that wait, once."""
+
+    def close(self) -> None:
+        """Leave the frame that says goodbye."""
+
+
+class ConnectionDriver(asyncio.BufferedProtocol, ABC):
+    """One connection on the event loop.
+
+    Attributes:
+        writing_paused: the transport holds more than `WRITE_HIGH_WATER`.
+        over: the connection is gone.
+    """
+
+    def __init__(self, framed: Framed) -> None:
+        self.writing_paused = False
+        self.over = False
+        self._framed = framed
+        self._transport: asyncio.Transport | None = None
+        self._loop = asyncio.get_running_loop()
+        self._keepalive = Keepalive(self._loop.time())
+        self._timer: asyncio.TimerHandle | None = None
+        self._reading = False
+        self._error: KfwdError | None = None
+
+    # -- what the protocol decides ----------------------------------------------------------------
+
+    @abstractmethod
+    def act(self, buffer: memoryview, event: Any) -> None:
+        """Something happened."""
+
+    @abstractmethod
+    def ask(self) -> None:
+        """Ask the peer for a sign of life."""
+
+    @abstractmethod
+    def ended(self, error: KfwdError | None) -> None:
+        """The connection is gone, whoever ended it: every stream on it is, too."""
+
+    # -- asyncio.BufferedProtocol -----------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The connection can be used."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)
+        self.flush()
+        self._tick()
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """The loop's own buffer, after the headroom."""
+        return read_buffer()[HEADROOM:]
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Read frames, act on each event, then send what that made."""
+        self._keepalive.heard(self._loop.time())
+        buffer = read_buffer()
+        self._reading = True
+        try:
+            for event in self._framed.receive(buffer, HEADROOM, HEADROOM + nbytes):
+                self.act(buffer, event)
+        except RemoteProtocolError as error:
+            self.abandon(error)
+        finally:
+            self._reading = False
+        self.flush()
+
+    def eof_received(self) -> None:
+        """The peer closes; TLS knows no half-close here."""
+
+    def pause_writing(self) -> None:
+        """The transport holds more than `WRITE_HIGH_WATER`: streams keep theirs."""
+        self.writing_paused = True
+
+    def resume_writing(self) -> None:
+        """The transport takes more."""
+        self.writing_paused = False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The end, whoever made it."""
+        self.over = True
+        self._transport = None
+        if self._timer is not None:
+            self._timer.cancel()
+        error = self._error
+        if error is None and isinstance(exc, KfwdError):
+            error = exc
+        elif error is None and exc is not None:
+            error = LostError(f"the connection broke: {str(exc) or type(exc).__name__}")
+        self.ended(error)
+
+    # -- writing ----------------------------------------------------------------------------------
+
+    def flush(self) -> None:
+        """Send the control frames that wait; while events are acted on, once for all of them."""
+        if not self._reading and self._transport is not None:
+            data = self._framed.data_to_send()
+            if data:
+                self._transport.write(data)
+                if self._transport.get_write_buffer_size() > MAX_UNREAD:
+                    self.abandon(LimitError(f"the peer leaves {MAX_UNREAD} octets unread."))
+
+    def write_frame(self, data: bytes | bytearray | memoryview) -> None:
+        """Send payload after the control frames that wait. It is copied when this returns."""
+        if self._transport is None:
+            return
+        control = self._framed.data_to_send()
+        if control:
+            self._transport.write(control)
+        self._transport.write(data)
+
+    # -- ends -------------------------------------------------------------------------------------
+
+    @property
+    def closing(self) -> bool:
+        """The connection is over or about to be: nothing new can begin."""
+        return self._transport is None or self._transport.is_closing()
+
+    @property
+    def transport(self) -> asyncio.Transport | None:
+        """What carries it; None when the connection is over."""
+        return self._transport
+
+    def close(self) -> None:
+        """End the connection after what is written (GOAWAY, then the transport's close)."""
+        if self._transport is not None and not self._transport.is_closing():
+            if self._error is None:
+                self._framed.close()
+            self.flush()
+            self._transport.close()
+
+    def abandon(self, error: KfwdError) -> None:
+        """End the connection because of `error`; its streams end with it."""
+        if self._error is None:
+            self._error = error
+        if self._transport is not None:
+            data = self._framed.data_to_send()
+            if data:
+                self._transport.write(data)
+            self._transport.abort()
+
+    def _tick(self) -> None:
+        if self.over:
+            return
+        now = self._loop.time()
+        if self._transport is not None and not self._transport.is_reading():
+            self._keepalive.heard(now)  # it is we who do not listen
+        match self._keepalive.due(now):
+            case "ping":
+                self.ask()
+                self.flush()
+            case "lost":
+                self.abandon(LostError("the peer has not answered for too long."))
+                return
+            case None:
+                pass
+        self._timer = self._loop.call_at(self._keepalive.next(), self._tick)

@@ -1,0 +1,372 @@
+"""One stream pair of `portforward.k8s.io` as a `ByteStream`, either role.
+
+The two roles differ in who speaks on the error stream, and in what a reset of the data stream says:
+a client that gives a pair up means what `close()` means to a socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from kfwd_nb.errors import KfwdError, LostError, ResetError
+from kfwd_nb.protocol.portforward import MAX_ERROR_TEXT, error_of_text, text_of_error
+from kfwd_nb.protocol.spdy import frames
+from kfwd_nb.transport.spdy import SpdyDriver
+from kfwd_nb.transport.stream import HEADROOM, ByteStream, Receiver
+
+REASON_TIMEOUT = 1.0
+"""Seconds that the end of a pair waits for the error stream, which says why, or that all is well.
+Servers end that one first."""
+
+REPLY_TIMEOUT = 30.0
+"""Seconds for a server to take a stream, as spdystream waits for it."""
+
+
+class PairStream(ByteStream):
+    """Both streams of one forwarded connection.
+
+    Attributes:
+        port: the pod's.
+        error_text: what came on the error stream so far.
+        replied: the server has taken the data stream (client role).
+        over: nothing more passes in either direction.
+    """
+
+    def __init__(
+        self,
+        driver: SpdyDriver,
+        error_id: int,
+        data_id: int,
+        port: int,
+        released: Callable[[PairStream], None],
+    ) -> None:
+        self.port = port
+        self.error_text = ""
+        self.replied = False
+        self.over = False
+        self._driver = driver
+        self._error_id = error_id
+        self._data_id = data_id
+        self._released = released
+        self._receiver: Receiver | None = None
+        self._live = False  # the receiver is told at once
+        self._held: deque[bytes] = deque()
+        self._held_size = 0
+        self._unsent: deque[bytes] = deque()  # at most what came between two `writable`
+        self._paused = True
+        self._local_ended = False
+        self._remote_ended = False
+        self._told_eof = False
+        self._error: KfwdError | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._reply_timer: asyncio.TimerHandle | None = None
+        self.errors = ErrorHalf(self)
+        driver.streams[data_id] = self
+        driver.streams[error_id] = self.errors
+
+    # -- ByteStream -------------------------------------------------------------------------------
+
+    def start(self, receiver: Receiver) -> None:
+        self._receiver = receiver
+        self._paused = False
+        asyncio.get_running_loop().call_soon(self._start)
+
+    def _start(self) -> None:
+        self._live = True
+        self._deliver_held()
+        if self.over and self._receiver is not None:
+            self._receiver.closed(self._error)
+
+    def write(self, buffer: memoryview, start: int, end: int) -> bool:
+        driver = self._driver
+        if self.over or self._local_ended or not driver.connection.writable(self._data_id):
+            return True
+        if driver.writing_paused or self._unsent:
+            self._unsent.append(bytes(buffer[start:end]))
+        else:
+            self._send(buffer, start, end)
+        if driver.writing_paused or self._unsent:
+            driver.wait_to_write(self)
+            return False
+        return True
+
+    def write_eof(self) -> None:
+        if not (self.over or self._local_ended):
+            self._local_ended = True
+            self._end_if_sent()
+
+    def _send(self, buffer: memoryview, start: int, end: int) -> None:
+        while start < end and self._driver.connection.writable(self._data_id):
+            count = min(end - start, frames.MAX_DATA)
+            head = start - frames.HEADER_LENGTH
+            self._driver.connection.frame(self._data_id, count, buffer, head)
+            self._driver.write_frame(buffer[head : start + count])
+            start += count
+
+    def _send_unsent(self) -> None:
+        data = self._unsent.popleft()
+        self._send(memoryview(bytearray(HEADROOM) + data), HEADROOM, HEADROOM + len(data))
+
+    def _end_if_sent(self) -> None:
+        if not self._unsent:
+            self._say_end()
+            self._driver.flush()
+            self._finish_if_both_ended()
+
+    def _say_end(self) -> None:
+        self._driver.connection.end(self._data_id)
+
+    def pause(self) -> None:
+        self._paused = True
+        self._stop_if_full()
+
+    def resume(self) -> None:
+        self._paused = False
+        if self._live:
+            self._deliver_held()
+        if not self._paused:
+            self._driver.go_on_reading(self)
+
+    def close(self, error: KfwdError | None = None) -> None:
+        if not self.over:
+            self._say_why(error)
+            self._driver.connection.reset(self._data_id, frames.CANCEL)
+            self._driver.flush()
+            self._receiver_hears_only_the_end()
+            self._finish(None)
+
+    def _say_why(self, error: KfwdError | None) -> None:
+        """A client sends what was written, and says no more than that it gives the pair up."""
+        while self._unsent:
+            self._send_unsent()
+
+    def _receiver_hears_only_the_end(self) -> None:
+        self._held.clear()
+        self._held_size = 0
+        self._told_eof = True
+
+    # -- transport.spdy.Half ----------------------------------------------------------------------
+
+    def replied_to(self) -> None:
+        """The server has taken the data stream."""
+        self.replied = True
+        if self._reply_timer is not None:
+            self._reply_timer.cancel()
+
+    def expect_reply(self) -> None:
+        """Give the pair up when the server does not take it in time (client role)."""
+        loop = asyncio.get_running_loop()
+        self._reply_timer = loop.call_later(REPLY_TIMEOUT, self._unanswered)
+
+    def _unanswered(self) -> None:
+        words = f"the node did not take the connection in {REPLY_TIMEOUT:.0f} s."
+        self._finish(LostError(words, where="node agent"))
+
+    def deliver(self, buffer: memoryview, start: int, end: int) -> None:
+        """Payload has come."""
+        if self._live and not self._held and not self._paused:
+            assert self._receiver is not None
+            self._receiver.data_received(buffer, start, end)
+        else:
+            self._held.append(bytes(buffer[start:end]))
+            self._held_size += end - start
+            self._stop_if_full()
+
+    def deliver_eof(self) -> None:
+        """The peer has ended its direction."""
+        self._remote_ended = True
+        if not self._held:
+            self._tell_eof()
+
+    def was_reset(self, code: int) -> None:
+        """The peer has ended both directions."""
+        self._end_with_reason(ResetError("the connection was reset."))
+
+    def drained(self) -> None:
+        """The connection takes more: what waits goes first, then the end if it is due."""
+        while self._unsent:
+            if self._driver.writing_paused:
+                self._driver.wait_to_write(self)
+                return
+            self._send_unsent()
+        if self._local_ended and not self.over:
+            self._end_if_sent()
+        elif self._receiver is not None and not self.over:
+            self._receiver.writable()
+
+    def lost(self, error: KfwdError) -> None:
+        """The connection is gone."""
+        self._finish(error)
+
+    # -- the error stream -------------------------------------------------------------------------
+
+    def errors_ended(self) -> None:
+        """Nothing more comes on the error stream."""
+        if self.error_text:
+            self._finish(error_of_text(self.error_text, self.port))
+        elif self._error is not None:
+            self._finish(self._error)
+        elif self._remote_ended and not self._held:
+            self._tell_eof()
+
+    def _end_with_reason(self, error: KfwdError) -> None:
+        """The pair is over; the error stream may say more on why, for a moment."""
+        if self.errors.ended:
+            self._finish(error)
+            return
+        self._error = self._error or error
+        self._wait_for_reason()
+
+    def _wait_for_reason(self) -> None:
+        if self._timer is None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(REASON_TIMEOUT, self._no_reason)
+
+    def _no_reason(self) -> None:
+        self.errors.ended = True
+        self.errors_ended()
+
+    # -- inside -----------------------------------------------------------------------------------
+
+    def _stop_if_full(self) -> None:
+        if self._paused and self._held_size >= self._driver.may_hold:
+            self._driver.stop_reading(self)
+
+    def _deliver_held(self) -> None:
+        while self._held and not (self._paused or self.over):
+            data = self._held.popleft()
+            self._held_size -= len(data)
+            chunk = memoryview(bytearray(HEADROOM) + data)
+            assert self._receiver is not None
+            self._receiver.data_received(chunk, HEADROOM, len(chunk))
+        if not self._held:
+            if self._remote_ended:
+                self._tell_eof()
+            if not self._paused:
+                self._driver.go_on_reading(self)
+
+    def _tell_eof(self) -> None:
+        """Pass the peer's end on, once it is sure that it is no failure."""
+        if not self.errors.ended:
+            self._wait_for_reason()
+        elif self._live and not self._told_eof:
+            self._told_eof = True
+            assert self._receiver is not None
+            self._receiver.eof_received()
+            self._finish_if_both_ended()
+
+    def _finish_if_both_ended(self) -> None:
+        if self._local_ended and self._told_eof and not self._unsent:
+            self._finish(None)
+
+    def _finish(self, error: KfwdError | None) -> None:
+        """The pair is over: its connection is free at once, the receiver is told once."""
+        if self.over:
+            return
+        self.over = True
+        self._error = error
+        self._unsent.clear()
+        for timer in (self._timer, self._reply_timer):
+            if timer is not None:
+                timer.cancel()
+        self._driver.connection.reset(self._data_id, frames.CANCEL)
+        self._driver.flush()
+        self._driver.forget(self._data_id, self)
+        self._driver.forget(self._error_id, self.errors)
+        self._released(self)
+        if self._live:
+            asyncio.get_running_loop().call_soon(self._tell_closed)
+
+    def _tell_closed(self) -> None:
+        assert self._receiver is not None
+        self._receiver.closed(self._error)
+
+
+class ServedPair(PairStream):
+    """A pair as its server has it.
+
+    Attributes:
+        pod: its name, for texts.
+    """
+
+    pod = ""
+    _abandoned = False  # the client has closed both directions
+
+    def write(self, buffer: memoryview, start: int, end: int) -> bool:
+        if self._abandoned:
+            self._finish(ResetError("the client closed before it had read all."))
+            return True
+        return super().write(buffer, start, end)
+
+    def was_reset(self, code: int) -> None:
+        """The client has closed, as a socket is closed: what it sent still counts."""
+        self._abandoned = self.errors.ended = True
+        self.deliver_eof()
+
+    def _tell_eof(self) -> None:
+        self.errors.ended = True
+        super()._tell_eof()
+
+    def take_early(self, data: bytes, *, ended: bool) -> None:
+        """What came on the data stream before there was a pair."""
+        if data:
+            self.deliver(memoryview(data), 0, len(data))
+        if ended:
+            self.deliver_eof()
+
+    def _finish(self, error: KfwdError | None) -> None:
+        self._driver.connection.end(self._error_id)
+        super()._finish(error)
+
+    def _say_end(self) -> None:
+        """First that all is well, then the end: so clients know it for one."""
+        self._driver.connection.end(self._error_id)
+        super()._say_end()
+
+    def _say_why(self, error: KfwdError | None) -> None:
+        """A reset needs no words; kubectl would end its whole forward at them."""
+        if error is not None and not isinstance(error, ResetError):
+            text = text_of_error(error, self.port, self.pod).encode()[:MAX_ERROR_TEXT]
+            if self._driver.connection.writable(self._error_id):
+                self._driver.write_frame(frames.data(self._error_id, text))
+        self._driver.connection.end(self._error_id)
+
+
+class ErrorHalf:
+    """The error stream of a pair.
+
+    Attributes:
+        ended: nothing more comes on it.
+    """
+
+    def __init__(self, pair: PairStream) -> None:
+        self.ended = False
+        self._pair = pair
+        self._text = bytearray()
+
+    def replied_to(self) -> None:
+        """The server has taken the stream."""
+
+    def deliver(self, buffer: memoryview, start: int, end: int) -> None:
+        """Words have come."""
+        room = MAX_ERROR_TEXT - len(self._text)
+        self._text += buffer[start : min(end, start + room)]
+        self._pair.error_text = self._text.decode(errors="replace")
+
+    def deliver_eof(self) -> None:
+        """That was all."""
+        if not self.ended:
+            self.ended = True
+            self._pair.errors_ended()
+
+    def was_reset(self, code: int) -> None:
+        """The same."""
+        self.deliver_eof()
+
+    def drained(self) -> None:
+        """Nothing waits to be written here."""
+
+    def lost(self, error: KfwdError) -> None:
+        """The pair is told itself."""

@@ -1,0 +1,292 @@
+"""`portforward.k8s.io` connections: pairs of SPDY streams over whatever carries their bytes.
+
+The client opens a pair with one write and waits for nothing: servers handle the frames of a stream
+in their order, so the first bytes may follow at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from kfwd_nb.errors import KfwdError, LimitError, LostError, RemoteProtocolError
+from kfwd_nb.protocol.portforward import (
+    DATA,
+    ERROR,
+    PAIR_TIMEOUT,
+    TIMED_OUT,
+    Pair,
+    Pairing,
+    pair_headers,
+)
+from kfwd_nb.protocol.spdy import frames
+from kfwd_nb.transport.pair_stream import PairStream, ServedPair
+from kfwd_nb.transport.spdy import MAX_HELD, SpdyDriver
+
+__all__ = ["PairStream", "PortforwardConnection", "PortforwardServer", "ServedPair"]
+
+MAX_PAIRS = 4_000
+"""Connections that a client may have open at once on one SPDY connection; kubectl opens them all on
+one."""
+
+log = logging.getLogger(__name__)
+
+
+class PortforwardConnection:
+    """One upgraded connection, client role.
+
+    Attributes:
+        protocol: for the transport that carries it.
+        pairs: how many are open.
+        closed: done when the connection is over, with the error if it was not closed by us.
+        released: called when a pair is over, and the connection free for another one.
+    """
+
+    def __init__(self) -> None:
+        self._driver = SpdyDriver(self, client=True)
+        self.protocol: asyncio.BufferedProtocol = self._driver
+        self.pairs = 0
+        self.closed: asyncio.Future[KfwdError | None] = asyncio.get_running_loop().create_future()
+        self.released: Callable[[], None] = lambda: None
+        self._requests = 0
+        self._pings: dict[int, asyncio.Future[None]] = {}
+        self._terminated = False
+
+    @property
+    def alive(self) -> bool:
+        """It stands, and the server takes new pairs."""
+        return not (self._terminated or self.closed.done() or self._driver.closing)
+
+    def open(self, port: int) -> PairStream:
+        """Open a pair to a port of the pod; the caller starts it, and may write at once.
+
+        Raises:
+            LostError: the connection is over.
+        """
+        if not self.alive:
+            raise LostError("the connection to the API server is over.", where="relay")
+        connection, request = self._driver.connection, self._requests
+        self._requests += 1
+        error_id = connection.open(pair_headers(ERROR, port, request), end=True)
+        data_id = connection.open(pair_headers(DATA, port, request))
+        pair = PairStream(self._driver, error_id, data_id, port, self._released)
+        pair.expect_reply()
+        self._count(1)
+        self._driver.flush()
+        return pair
+
+    def _count(self, change: int) -> None:
+        """A pair that is alone pauses the transport; several may hold, for each other's sake."""
+        several, self.pairs = self.pairs > 1, self.pairs + change
+        if several != (self.pairs > 1):
+            self._driver.limit_holding(0 if several else MAX_HELD)
+
+    async def ping(self) -> float:
+        """Seconds for a PING there and back.
+
+        Raises:
+            LostError: the connection is over, or ends meanwhile.
+        """
+        if not self.alive:
+            raise LostError("the connection to the API server is over.", where="relay")
+        loop = asyncio.get_running_loop()
+        began, number = loop.time(), self._driver.connection.ping()
+        answered = self._pings[number] = loop.create_future()
+        self._driver.flush()
+        try:
+            await answered
+        finally:
+            self._pings.pop(number, None)
+        return loop.time() - began
+
+    def close(self, error: KfwdError | None = None) -> None:
+        """End the connection; its pairs end with `error`."""
+        if error is None:
+            self._driver.close()
+        else:
+            self._driver.abandon(error)
+
+    def _released(self, _: PairStream) -> None:
+        self._count(-1)
+        if self._terminated and not self.pairs:
+            self._driver.close()
+        self.released()
+
+    # -- transport.spdy.Role ----------------------------------------------------------------------
+
+    def stream_opened(self, stream_id: int, headers: dict[str, str], *, ended: bool) -> None:
+        """No server of this protocol opens streams."""
+        self._driver.connection.reset(stream_id, frames.REFUSED_STREAM)
+
+    def pinged(self, number: int) -> None:
+        """Wake who asked."""
+        answered = self._pings.get(number)
+        if answered is not None and not answered.done():
+            answered.set_result(None)
+
+    def terminated(self) -> None:
+        """Nothing new; what is open may come to its end."""
+        self._terminated = True
+        if not self.pairs:
+            self._driver.close()
+
+    def connection_over(self, error: KfwdError | None) -> None:
+        """Wake everybody."""
+        for answered in self._pings.values():
+            if not answered.done():
+                answered.set_exception(error or LostError("the connection was closed."))
+        if not self.closed.done():
+            self.closed.set_result(error)
+
+
+class PortforwardServer:
+    """One upgraded connection, server role.
+
+    Args:
+        serve: couples a pair with the port that it wants, in a task for each; a `KfwdError` that it
+            raises goes out on the error stream, in the kubelet's words.
+
+    Attributes:
+        protocol: for the transport that carries it.
+        closed: done when the connection is over.
+    """
+
+    def __init__(self, serve: Callable[[ServedPair], Awaitable[None]]) -> None:
+        self._driver = SpdyDriver(self, client=False)
+        self.protocol: asyncio.BufferedProtocol = self._driver
+        self.closed: asyncio.Future[KfwdError | None] = asyncio.get_running_loop().create_future()
+        self._serve = serve
+        self._pairing = Pairing()
+        self._tasks: dict[PairStream, asyncio.Task[None]] = {}
+        self._open = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def close(self) -> None:
+        """End the connection."""
+        self._driver.close()
+
+    # -- transport.spdy.Role ----------------------------------------------------------------------
+
+    def stream_opened(self, stream_id: int, headers: dict[str, str], *, ended: bool) -> None:
+        """Take it, as kubelets do, before anything else: clients wait for that."""
+        loop = asyncio.get_running_loop()
+        try:
+            pair = self._pairing.offer(stream_id, headers, loop.time())
+        except RemoteProtocolError as error:
+            log.info("a stream was refused: %s", error.what)
+            self._driver.connection.reset(stream_id, frames.PROTOCOL_ERROR)
+            return
+        self._driver.connection.reply(stream_id)
+        self._driver.streams[stream_id] = LoneStream(self, stream_id, ended=ended)
+        if pair is not None:
+            self._begin(pair)
+        elif self._timer is None:
+            self._timer = loop.call_later(PAIR_TIMEOUT, self._expire)
+
+    def pinged(self, number: int) -> None:
+        """A sign of life; the driver has noted it."""
+
+    def terminated(self) -> None:
+        """The client will close."""
+
+    def connection_over(self, error: KfwdError | None) -> None:
+        """Nobody waits for any pair any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+        for task in list(self._tasks.values()):
+            task.cancel()
+        if not self.closed.done():
+            self.closed.set_result(error)
+
+    # -- pairs ------------------------------------------------------------------------------------
+
+    def _begin(self, ids: Pair) -> None:
+        early = self._driver.streams.pop(ids.data_id)
+        assert isinstance(early, LoneStream)
+        self._driver.go_on_reading(early)
+        pair = ServedPair(self._driver, ids.error_id, ids.data_id, ids.port, self._released)
+        pair.take_early(bytes(early.data), ended=early.ended)
+        self._open += 1
+        task = asyncio.get_running_loop().create_task(self._run(pair))
+        self._tasks[pair] = task
+        task.add_done_callback(lambda _: self._tasks.pop(pair, None))
+
+    async def _run(self, pair: ServedPair) -> None:
+        try:
+            if self._open > MAX_PAIRS:
+                raise LimitError(f"{MAX_PAIRS} connections are open on one; that is the limit.")
+            await self._serve(pair)
+        except KfwdError as error:
+            pair.close(error)
+        except Exception:
+            log.exception("port %d", pair.port)
+            pair.close(LostError("an internal error; see the log."))
+
+    def _released(self, pair: PairStream) -> None:
+        self._open -= 1
+        task = self._tasks.get(pair)
+        if task is not None and task is not asyncio.current_task():
+            task.cancel()
+
+    def lone_stream_over(self, stream_id: int) -> None:
+        """A stream was reset before the other one of its pair came."""
+        self._driver.streams.pop(stream_id, None)
+        self._pairing.forget(stream_id)
+
+    def _expire(self) -> None:
+        loop = asyncio.get_running_loop()
+        connection = self._driver.connection
+        for half in self._pairing.expired(loop.time()):
+            self._driver.streams.pop(half.stream_id, None)
+            if half.kind == ERROR:
+                if connection.writable(half.stream_id):
+                    self._driver.write_frame(frames.data(half.stream_id, TIMED_OUT.encode()))
+                connection.end(half.stream_id)
+            else:
+                connection.reset(half.stream_id)
+        self._driver.flush()
+        due = self._pairing.next_due
+        self._timer = None if due is None else loop.call_at(due, self._expire)
+
+    def hold(self, stream: LoneStream) -> None:
+        """A stream without its other one has come as far as it may."""
+        self._driver.stop_reading(stream)
+
+
+class LoneStream:
+    """A stream whose other one has not come; what comes meanwhile is kept.
+
+    Attributes:
+        data: at most `MAX_HELD`, and one read.
+        ended: the client sends no more on it.
+    """
+
+    def __init__(self, server: PortforwardServer, stream_id: int, *, ended: bool) -> None:
+        self.data = bytearray()
+        self.ended = ended
+        self._server = server
+        self._id = stream_id
+
+    def replied_to(self) -> None:
+        """Never: we are the server."""
+
+    def deliver(self, buffer: memoryview, start: int, end: int) -> None:
+        """Keep it."""
+        self.data += buffer[start:end]
+        if len(self.data) >= MAX_HELD:
+            self._server.hold(self)
+
+    def deliver_eof(self) -> None:
+        """Keep that, too."""
+        self.ended = True
+
+    def was_reset(self, code: int) -> None:
+        """There will be no pair."""
+        self._server.lone_stream_over(self._id)
+
+    def drained(self) -> None:
+        """Nothing waits to be written here."""
+
+    def lost(self, error: KfwdError) -> None:
+        """Nobody else knows of it."""
