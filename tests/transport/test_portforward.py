@@ -93,7 +93,7 @@ async def test_a_refused_port_ends_its_own_pair_only(peer):
     bad = record(peer.client.open(81))
     await until(lambda: bad.over)
     assert isinstance(bad.error, RefusedError)
-    assert "error forwarding port 81 to pod default/web, uid : nobody listens" in bad.error.what
+    assert bad.error.what == "nobody listens on port 81. (connection refused)"
     other.write(*chunk(b"x"))
     await until(lambda: echo.received == b"x")
     assert not good.over
