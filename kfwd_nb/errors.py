@@ -90,6 +90,10 @@ class LimitError(KfwdError):
     """A named limit is reached; the text names it."""
 
 
+class ExpiredError(KfwdError):
+    """The version asked for has left the server's history (410): list anew."""
+
+
 class ClusterError(KfwdError):
     """The embedded cluster could not be started, or ended by itself."""
 

@@ -20,8 +20,28 @@ KINDS = {
     "deployment": "deploy",
     "deployments": "deploy",
     "deploy": "deploy",
+    "replicaset": "rs",
+    "replicasets": "rs",
+    "rs": "rs",
+    "statefulset": "sts",
+    "statefulsets": "sts",
+    "sts": "sts",
+    "daemonset": "ds",
+    "daemonsets": "ds",
+    "ds": "ds",
+    "job": "job",
+    "jobs": "job",
 }
 """Every spelling of a resource kind, and the short one that this project shows."""
+
+GROUPS = {
+    "deploy": "apps",
+    "rs": "apps",
+    "sts": "apps",
+    "ds": "apps",
+    "job": "batch",
+}
+"""The API group of a kind that is in one; `deployments.apps` and `deployments.v1.apps` name it."""
 
 MAX_PORT = 65535
 
@@ -89,6 +109,15 @@ def parse_ports(texts: tuple[str | int, ...] | list[str]) -> tuple[PortSpec, ...
     return specs
 
 
+def kind_of(word: str) -> str | None:
+    """The short name of a kind in any spelling that kubectl takes, `deployments.apps` too."""
+    plain, dot, group = word.lower().partition(".")
+    short = KINDS.get(plain)
+    if short is None or (dot and group.removeprefix("v1.") != GROUPS.get(short)):
+        return None
+    return short
+
+
 def parse_target(text: str) -> Target:
     """Read `NAME`, `KIND/NAME`; a bare name is a pod.
 
@@ -98,14 +127,15 @@ def parse_target(text: str) -> Target:
     kind, slash, name = text.partition("/")
     if not slash:
         kind, name = "pod", text
-    if kind.lower() not in KINDS:
+    short = kind_of(kind)
+    if short is None:
         raise UsageError(
             f"'{kind}' is no resource kind that can be forwarded to.",
-            hint="use pod/NAME, svc/NAME or deploy/NAME.",
+            hint="use pod/NAME, svc/NAME, deploy/NAME, or rs, sts, ds, job.",
         )
     if not name or "/" in name:
         raise UsageError(f"invalid target '{text}'.", hint="use NAME, or KIND/NAME as in svc/api.")
-    return Target(KINDS[kind.lower()], name)
+    return Target(short, name)
 
 
 def split_target(words: list[str]) -> tuple[Target, list[str]]:
@@ -120,7 +150,7 @@ def split_target(words: list[str]) -> tuple[Target, list[str]]:
     if not words:
         raise UsageError("no target given.", hint="name a pod and its port, as in web 8080:80.")
     first, *rest = words
-    if first.lower() in KINDS and rest and not _is_port(rest[0]):
+    if kind_of(first) and rest and not _is_port(rest[0]):
         return parse_target(f"{first}/{rest[0]}"), rest[1:]
     return parse_target(first), rest
 

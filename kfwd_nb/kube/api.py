@@ -1,15 +1,23 @@
-"""Asks an API server for objects, over a tunnel that stands already."""
+"""Asks an API server for objects: typed requests, watches, and what one may do."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any, TypeVar
-from urllib.parse import quote
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypeAlias, TypeVar, cast
+from urllib.parse import quote, urlencode
 
 import msgspec
 
-from kfwd_nb.errors import ForbiddenError, KfwdError, LostError
-from kfwd_nb.kube.kubeconfig import ClusterAccess
+from kfwd_nb.errors import (
+    ForbiddenError,
+    KfwdError,
+    LostError,
+    UnauthorizedError,
+)
+from kfwd_nb.kube.access import ClusterAccess
+from kfwd_nb.kube.api_errors import refusal
 from kfwd_nb.kube.objects import (
     ISOLATION_ANNOTATION,
     Deployment,
@@ -18,53 +26,124 @@ from kfwd_nb.kube.objects import (
     Object,
     Pod,
     Service,
+    Workload,
 )
 from kfwd_nb.kube.resolve import Inventory
+from kfwd_nb.kube.resources import FOREIGN, resource_of
 from kfwd_nb.transport.http import error_of_response
-from kfwd_nb.transport.tunnel import Tunnel
+from kfwd_nb.transport.http1_client import Http1Client
+from kfwd_nb.transport.tunnel import NoHttp2Error, Reply, Tunnel
 
 O = TypeVar("O", bound=Object)  # noqa: E741 - an object of the API
+T = TypeVar("T")
+Items: TypeAlias = list[O]
+"""A list; the word itself is a method of `ApiClient`."""
 
-_COLLECTIONS: dict[type[Object], tuple[str, str]] = {
-    Pod: ("/api/v1", "pods"),
-    Service: ("/api/v1", "services"),
-    Deployment: ("/apis/apps/v1", "deployments"),
-    Namespace: ("/api/v1", "namespaces"),
-    Node: ("/api/v1", "nodes"),
-}
+PAGE = 500
+"""Objects of one answer to a list; kubectl asks for as many at a time."""
+
+REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+
+
+class _ListMeta(msgspec.Struct, rename="camel"):
+    resource_version: str = ""
+    continue_: str = msgspec.field(default="", name="continue")
 
 
 class _List(msgspec.Struct):
-    items: list[msgspec.Raw] = []
+    items: list[msgspec.Raw] | None = None
+    metadata: _ListMeta = msgspec.field(default_factory=_ListMeta)
+
+
+class _Event(msgspec.Struct):
+    type: str
+    object: msgspec.Raw
+
+
+class _Allowed(msgspec.Struct):
+    allowed: bool = False
+
+
+class _Review(msgspec.Struct):
+    status: _Allowed = msgspec.field(default_factory=_Allowed)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed(Generic[O]):
+    """A list, and the version that a watch goes on from."""
+
+    items: list[O]
+    resource_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class WatchEvent(Generic[O]):
+    """A change. Of a BOOKMARK only `object.metadata.resource_version` counts."""
+
+    type: Literal["ADDED", "MODIFIED", "DELETED", "BOOKMARK"]
+    object: O
 
 
 async def open_tunnel(access: ClusterAccess) -> Tunnel:
-    """Connect to the cluster's API server.
+    """Connect to a cluster's API server by HTTP/2.
 
     Raises:
         ConfigError: the certificates of the kubeconfig cannot be used.
         UnavailableError: nobody answers; the hint names the kubeconfig.
-        LostError: TLS fails.
+        LostError: TLS fails, or HTTP/2 is not spoken there.
     """
+    endpoint = await access.endpoint()
     try:
-        return await Tunnel.open(
-            access.host,
-            access.port,
-            access.tls(),
-            server_hostname=access.server_name,
-            headers=access.headers(),
-        )
+        return await Tunnel.open(endpoint, headers=await access.headers())
     except KfwdError as error:
-        error.where = error.where or "relay"
-        error.hint = error.hint or f"the address comes from {access.source}."
-        raise
+        raise _at_server(error, access) from None
+
+
+def _at_server(error: KfwdError, access: ClusterAccess) -> KfwdError:
+    error.where = error.where or "relay"
+    error.hint = error.hint or f"the address comes from {access.source}."
+    return error
 
 
 class ApiClient:
-    """Typed requests to one API server."""
+    """Typed requests to one API server: over one HTTP/2 connection, else HTTP/1.1 ones.
 
-    def __init__(self, tunnel: Tunnel) -> None:
-        self._tunnel = tunnel
+    Attributes:
+        tunnel: the HTTP/2 connection; None where the server speaks HTTP/1.1 only.
+        access: None for a client that was made of a tunnel that stood already.
+    """
+
+    def __init__(self, connection: Tunnel | Http1Client, access: ClusterAccess | None = None):
+        self._connection = connection
+        self.access = access
+
+    @classmethod
+    async def open(cls, access: ClusterAccess) -> ApiClient:
+        """Connect. An HTTP/1.1 server is first asked when the first request is made.
+
+        Raises:
+            ConfigError: the kubeconfig's certificates or credentials cannot be used.
+            UnavailableError: nobody answers; the hint names the kubeconfig.
+            LostError: TLS fails.
+        """
+        return cls(await _connect(access), access)
+
+    @property
+    def tunnel(self) -> Tunnel | None:
+        """The HTTP/2 connection, if it is one."""
+        return self._connection if isinstance(self._connection, Tunnel) else None
+
+    @property
+    def alive(self) -> bool:
+        """Requests can be made; HTTP/1.1 connects anew for each."""
+        return self.tunnel is None or self.tunnel.alive
+
+    def close(self, error: KfwdError | None = None) -> None:
+        """End the connection at once; watches end, too."""
+        if self.tunnel is not None:
+            self.tunnel.close(error)
+
+    # -- requests ---------------------------------------------------------------------------------
 
     async def version(self) -> dict[str, Any]:
         """What the server says of itself; a kfwd relay has an entry `kfwd`.
@@ -72,41 +151,141 @@ class ApiClient:
         Raises:
             KfwdError: the request fails; the kind says why.
         """
-        try:
-            return msgspec.json.decode(await self._get("/version"), type=dict[str, Any])
-        except msgspec.MsgspecError:
-            raise LostError("what answers there is no Kubernetes API server.") from None
+        return _decoded(await self._ask("GET", "/version"), dict[str, Any], "/version")
 
-    async def list_all(self, kind: type[O], namespace: str | None = None) -> list[O]:
-        """All objects of a kind, in one namespace or in all.
+    async def get(self, kind: type[O], namespace: str | None, name: str) -> O:
+        """One object.
+
+        Raises:
+            NotFoundError: there is none, in the server's own words.
+            KfwdError: the request fails; the kind says why.
+        """
+        path = resource_of(kind).path(_quoted(namespace), _quoted(name))
+        return _decoded(await self._ask("GET", path), kind, path)
+
+    async def list(
+        self,
+        kind: type[O],
+        namespace: str | None = None,
+        *,
+        label_selector: str = "",
+        field_selector: str = "",
+    ) -> Listed[O]:
+        """All objects of a kind that are selected, in one namespace or in all.
 
         Raises:
             KfwdError: the request fails; the kind says why.
         """
-        prefix, plural = _COLLECTIONS[kind]
-        inside = f"/namespaces/{quote(namespace, safe='')}" if namespace else ""
-        body = await self._get(f"{prefix}{inside}/{plural}")
-        try:
-            items = msgspec.json.decode(body, type=_List).items
-            return [msgspec.json.decode(item, type=kind) for item in items]
-        except msgspec.DecodeError as error:
-            raise LostError(f"the API server's {plural} make no sense: {error}.") from None
+        path = resource_of(kind).path(_quoted(namespace))
+        wanted = {"labelSelector": label_selector, "fieldSelector": field_selector}
+        items: Items[O] = []
+        following = ""
+        while True:
+            query = _query(wanted | {"limit": str(PAGE), "continue": following})
+            page = _decoded(await self._ask("GET", path + query), _List, path)
+            items += (_decoded(item, kind, path) for item in page.items or ())
+            following = page.metadata.continue_
+            if not following:
+                return Listed(items, page.metadata.resource_version)
 
-    async def inventory(self, namespace: str) -> Inventory:
-        """Everything that the choice of a pod needs; what may not be listed counts as empty."""
-        pods, services, deployments, namespaces = await asyncio.gather(
-            self.list_all(Pod, namespace),
+    async def watch(
+        self,
+        kind: type[O],
+        namespace: str | None = None,
+        *,
+        label_selector: str = "",
+        field_selector: str = "",
+        resource_version: str = "",
+    ) -> AsyncIterator[WatchEvent[O]]:
+        """Changes after `resource_version`; servers end a watch now and then without an error.
+
+        Raises:
+            ExpiredError: the version is too old: list again.
+            KfwdError: the request fails; the kind says why.
+        """
+        path = resource_of(kind).path(_quoted(namespace))
+        query = _query(
+            {
+                "watch": "true",
+                "allowWatchBookmarks": "true",
+                "labelSelector": label_selector,
+                "fieldSelector": field_selector,
+                "resourceVersion": resource_version,
+            }
+        )
+        async for line in self._lines(path + query):
+            event = _decoded(line, _Event, path)
+            if event.type == "ERROR":
+                raise _watch_error(bytes(event.object))
+            if event.type in ("ADDED", "MODIFIED", "DELETED", "BOOKMARK"):
+                yield WatchEvent(event.type, _decoded(event.object, kind, path))  # type: ignore[arg-type]
+
+    async def may(
+        self, verb: str, resource: str, namespace: str, name: str = "", group: str = ""
+    ) -> bool | None:
+        """The server lets us do that; None where it cannot be asked (SelfSubjectAccessReview).
+
+        Args:
+            verb: `get`, `create`.
+            resource: the plural, perhaps with a subresource: `pods/portforward`.
+            namespace: where.
+            name: of the object; empty for any.
+            group: API group; empty for the core group.
+        """
+        plural, _, sub = resource.partition("/")
+        attributes = {
+            "namespace": namespace,
+            "verb": verb,
+            "group": group,
+            "resource": plural,
+            "subresource": sub,
+            "name": name,
+        }
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": {k: v for k, v in attributes.items() if v}},
+        }
+        try:
+            body = await self._ask("POST", REVIEWS, msgspec.json.encode(review))
+            return _decoded(body, _Review, REVIEWS).status.allowed
+        except KfwdError:
+            return None
+
+    # -- collections ------------------------------------------------------------------------------
+
+    async def list_all(self, kind: type[O], namespace: str | None = None) -> Items[O]:
+        """The objects alone of `list`."""
+        return (await self.list(kind, namespace)).items
+
+    async def inventory(self, namespace: str, kind: str = "") -> Inventory:
+        """Everything that the choice of a pod needs; what may not be listed counts as empty.
+
+        Args:
+            namespace: where.
+            kind: of the target (`ports.KINDS`): those of rs, sts, ds, job are listed when wanted.
+        """
+        pods, services, deployments, namespaces, others = await asyncio.gather(
+            self._permitted(Pod, namespace),
             self._permitted(Service, namespace),
             self._permitted(Deployment, namespace),
             self._permitted(Namespace),
+            self._others(kind, namespace),
         )
         return Inventory(
             namespace,
-            pods,
+            pods or (),
             services or (),
             deployments or (),
             None if namespaces is None else [each.metadata.name for each in namespaces],
+            others,
         )
+
+    async def _others(self, kind: str, namespace: str) -> Sequence[Workload]:
+        resource = next((each for each in FOREIGN if kind in (*each.short, each.plural[:-1])), None)
+        if resource is None:
+            return ()
+        return cast("Sequence[Workload]", await self._permitted(resource.type, namespace) or ())
 
     async def isolation(self) -> str:
         """How the nodes of an embedded cluster keep pods apart; empty where nothing says."""
@@ -114,17 +293,99 @@ class ApiClient:
         found = {node.metadata.annotations.get(ISOLATION_ANNOTATION, "") for node in nodes or ()}
         return found.pop() if len(found) == 1 else ""
 
-    async def _permitted(self, kind: type[O], namespace: str | None = None) -> list[O] | None:
+    async def _permitted(self, kind: type[O], namespace: str | None = None) -> Items[O] | None:
         try:
             return await self.list_all(kind, namespace)
         except ForbiddenError:
             return None
 
-    async def _get(self, path: str) -> bytes:
-        reply = await self._tunnel.request("GET", path)
+    # -- the wire ---------------------------------------------------------------------------------
+
+    async def _ask(self, method: str, path: str, body: bytes = b"") -> bytes:
+        async def once() -> Reply:
+            await self._prepare()
+            return await self._connection.request(method, self._path(path), body=body)
+
+        reply = await once()
+        if reply.status == 401 and self.access is not None and self.access.forget_credentials():
+            await self._reconnect()
+            reply = await once()
         if reply.status >= 400:
-            raise error_of_response(reply.status, reply.body)
+            raise refusal(error_of_response(reply.status, reply.body), reply.status, self.access)
         return reply.body
+
+    async def _lines(self, path: str) -> AsyncIterator[bytes]:
+        """Lines of a stream; a 401 before the first is answered by new credentials, once."""
+        forgotten = False
+        while True:
+            await self._prepare()
+            try:
+                async for line in self._connection.lines(self._path(path)):
+                    yield line
+            except UnauthorizedError:
+                if forgotten or self.access is None or not self.access.forget_credentials():
+                    raise
+                forgotten = True
+                await self._reconnect()
+            else:
+                return
+
+    async def _prepare(self) -> None:
+        """A token may have been renewed since the connection was made."""
+        if self.access is not None and isinstance(self._connection, Tunnel):
+            self._connection.renew(await self.access.headers())
+
+    async def _reconnect(self) -> None:
+        """For new credentials: a certificate belongs to its connection."""
+        assert self.access is not None
+        before = await self.access.credentials.current(self.access.notice)
+        if before.certificate is not None:
+            old, self._connection = self._connection, await _connect(self.access)
+            if isinstance(old, Tunnel):
+                old.close()
+
+    def _path(self, path: str) -> str:
+        return path if self.access is None else self.access.path(path)
+
+
+async def _connect(access: ClusterAccess) -> Tunnel | Http1Client:
+    endpoint = await access.endpoint()
+    if endpoint.tls is None:
+        return Http1Client(endpoint, access.headers)
+    try:
+        return await Tunnel.open(endpoint, headers=await access.headers())
+    except NoHttp2Error:
+        return Http1Client(endpoint, access.headers)
+    except KfwdError as error:
+        raise _at_server(error, access) from None
+
+
+def _quoted(name: str | None) -> str:
+    return quote(name or "", safe="")
+
+
+def _query(parameters: dict[str, str]) -> str:
+    return "?" + urlencode({name: value for name, value in parameters.items() if value})
+
+
+def _decoded(body: bytes | msgspec.Raw, kind: type[T], path: str) -> T:
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.MsgspecError, UnicodeError) as error:
+        raise LostError(
+            f"what the API server says to {path} makes no sense: {error}.",
+            where="relay",
+            hint="is it a Kubernetes API server that answers there?",
+        ) from None
+
+
+class _Code(msgspec.Struct):
+    code: int = 500
+
+
+def _watch_error(status: bytes) -> KfwdError:
+    code = _decoded(status, _Code, "a watch").code
+    return error_of_response(code, status)
 
 
 def list_objects(access: ClusterAccess, kind: type[O], namespace: str | None = None) -> list[O]:
@@ -135,11 +396,11 @@ def list_objects(access: ClusterAccess, kind: type[O], namespace: str | None = N
     """
 
     async def ask() -> list[O]:
-        tunnel = await open_tunnel(access)
+        client = await ApiClient.open(access)
         try:
-            return await ApiClient(tunnel).list_all(kind, namespace)
+            return await client.list_all(kind, namespace)
         finally:
-            tunnel.close()
+            client.close()
 
     from kfwd_nb.transport.loop_thread import loop_thread
 

@@ -9,7 +9,7 @@ A manifest is refused whole, by a `ConfigError` that names file, object, documen
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import msgspec
 import yaml
@@ -159,7 +159,7 @@ def _object(tree: object) -> AnyObject:
         raise FieldError(
             "apiVersion", f"must be {resource.api_version} for a {kind}, not {shown(version)}"
         )
-    item: AnyObject = convert(tree, resource.type)
+    item = cast("AnyObject", convert(tree, resource.type))
     if resource.namespaced and not item.metadata.namespace:
         metadata = msgspec.structs.replace(item.metadata, namespace=DEFAULT_NAMESPACE)
         item = msgspec.structs.replace(item, metadata=metadata)

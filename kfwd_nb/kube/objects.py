@@ -46,6 +46,7 @@ class ObjectMeta(Model):
     resource_version: str = ""
     creation_timestamp: str | None = None
     deletion_timestamp: str | None = None
+    deletion_grace_period_seconds: int | None = None
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
     owner_references: list[OwnerReference] = []
@@ -221,10 +222,19 @@ class Service(Object):
     spec: ServiceSpec = msgspec.field(default_factory=ServiceSpec)
 
 
+class LabelSelectorRequirement(Model):
+    """One condition on a label; In and NotIn name values."""
+
+    key: str
+    operator: Literal["In", "NotIn", "Exists", "DoesNotExist"]
+    values: list[str] = []
+
+
 class LabelSelector(Model):
-    """Labels that a pod must have."""
+    """Labels that a pod must have: all of both lists hold (meta/v1; see `kube.selectors`)."""
 
     match_labels: dict[str, str] = {}
+    match_expressions: list[LabelSelectorRequirement] = []
 
 
 class PodTemplate(Model):
@@ -258,6 +268,44 @@ class Deployment(Object):
     kind: str = "Deployment"
     spec: DeploymentSpec = msgspec.field(default_factory=DeploymentSpec)
     status: DeploymentStatus = msgspec.field(default_factory=DeploymentStatus)
+
+
+class WorkloadSpec(Model):
+    """What the other kinds that make pods have in common, as far as a forward needs it."""
+
+    selector: LabelSelector = msgspec.field(default_factory=LabelSelector)
+
+
+class ReplicaSet(Object):
+    """apps/v1 ReplicaSet, of other clusters."""
+
+    api_version: str = "apps/v1"
+    kind: str = "ReplicaSet"
+    spec: WorkloadSpec = msgspec.field(default_factory=WorkloadSpec)
+
+
+class StatefulSet(Object):
+    """apps/v1 StatefulSet, of other clusters."""
+
+    api_version: str = "apps/v1"
+    kind: str = "StatefulSet"
+    spec: WorkloadSpec = msgspec.field(default_factory=WorkloadSpec)
+
+
+class DaemonSet(Object):
+    """apps/v1 DaemonSet, of other clusters."""
+
+    api_version: str = "apps/v1"
+    kind: str = "DaemonSet"
+    spec: WorkloadSpec = msgspec.field(default_factory=WorkloadSpec)
+
+
+class Job(Object):
+    """batch/v1 Job, of other clusters."""
+
+    api_version: str = "batch/v1"
+    kind: str = "Job"
+    spec: WorkloadSpec = msgspec.field(default_factory=WorkloadSpec)
 
 
 class Namespace(Object):
@@ -310,12 +358,19 @@ class Node(Object):
 
 AnyObject = Pod | Service | Deployment | Namespace | Node
 
+Workload = Deployment | ReplicaSet | StatefulSet | DaemonSet | Job
+"""What makes pods, and selects them by their labels."""
+
 ISOLATION_ANNOTATION = "kfwd/isolation"
 """On a Node: how its agent keeps pods apart: netns, userns or loopback."""
 
 PID_ANNOTATION = "kfwd/pid"
 """On a Pod: PID (in the agent's PID namespace) of the process that holds the pod's namespaces; in
 loopback isolation, of its first process."""
+
+FOUND_ANNOTATION = "kfwd/found-by"
+"""On a Pod that its node's agent has found, and on a Node whose agent only finds pods: by what
+(cri). The relay shows such pods, and starts and ends none; as a kubelet's mirror pods."""
 
 CLUSTER_ANNOTATION = "kfwd/cluster"
 """On every Node of an embedded cluster: the cluster's name. What can destroy looks for it."""

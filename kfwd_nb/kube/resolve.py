@@ -12,15 +12,18 @@ from typing import TYPE_CHECKING, TypeVar
 from kfwd_nb.errors import NotFoundError, UnavailableError
 from kfwd_nb.kube.nearest import did_you_mean
 from kfwd_nb.kube.objects import (
+    ContainerPort,
     Deployment,
     Object,
     Pod,
     Service,
     ServicePort,
+    Workload,
     condition,
     matches,
 )
 from kfwd_nb.kube.podstate import explain, status_word
+from kfwd_nb.kube.selectors import selects
 from kfwd_nb.ports import MAX_PORT, Target
 
 if TYPE_CHECKING:
@@ -30,6 +33,15 @@ NamedObject = TypeVar("NamedObject", bound=Object)
 
 MAX_EXPLAINED = 3
 """How many pods a refusal explains one by one."""
+
+_TITLES = {
+    "svc": "Service",
+    "deploy": "Deployment",
+    "rs": "ReplicaSet",
+    "sts": "StatefulSet",
+    "ds": "DaemonSet",
+    "job": "Job",
+}
 
 _PHASES = {"Pending": 0, "Unknown": 1, "Running": 2}
 """Nearness to running; a phase that is not here counts as the farthest."""
@@ -42,6 +54,7 @@ class Inventory:
     Attributes:
         namespace: its name.
         namespaces: names of all namespaces; None when they are not known, and then not checked.
+        workloads: ReplicaSets, StatefulSets, DaemonSets or Jobs.
     """
 
     namespace: str
@@ -49,6 +62,7 @@ class Inventory:
     services: Sequence[Service] = ()
     deployments: Sequence[Deployment] = ()
     namespaces: Sequence[str] | None = None
+    workloads: Sequence[Workload] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +108,19 @@ def pods_of(target: Target, inventory: Inventory) -> list[Pod]:
         NotFoundError: no such namespace or object.
     """
     if target.kind == "svc":
-        selector = find_service(target.name, inventory).spec.selector
-    elif target.kind == "deploy":
-        deployment = _find(target, inventory.deployments, inventory)
-        selector = deployment.spec.selector.match_labels
-    else:
+        labels = find_service(target.name, inventory).spec.selector
+        return [pod for pod in inventory.pods if matches(labels, pod.metadata.labels)]
+    if target.kind == "pod":
         return [_find(target, inventory.pods, inventory)]
-    return [pod for pod in inventory.pods if matches(selector, pod.metadata.labels)]
+    selector = _workload(target, inventory).spec.selector
+    return [pod for pod in inventory.pods if selects(selector, pod.metadata.labels)]
+
+
+def _workload(target: Target, inventory: Inventory) -> Workload:
+    if target.kind == "deploy":
+        return _find(target, inventory.deployments, inventory)
+    kind = _title(target.kind)
+    return _find(target, [each for each in inventory.workloads if each.kind == kind], inventory)
 
 
 def find_service(name: str, inventory: Inventory) -> Service:
@@ -184,10 +204,14 @@ def service_port(service: Service, remote: int | str) -> ServicePort:
     Raises:
         NotFoundError: it has none; the hint lists its ports.
     """
-    for port in service.spec.ports:
-        if remote == (port.port if isinstance(remote, int) else port.name):
-            return port
     name = service.metadata.name
+    found = [
+        port
+        for port in service.spec.ports
+        if remote == (port.port if isinstance(remote, int) else port.name)
+    ]
+    if found:
+        return _streamed(found, remote, f"Service {name}")
     raise NotFoundError(
         f"Service {name} does not have a service port {remote}."
         if isinstance(remote, int)
@@ -214,14 +238,41 @@ def pod_port(pod: Pod, remote: int | str) -> int:
     if isinstance(remote, int):
         if not 0 < remote <= MAX_PORT:
             raise NotFoundError(f"there is no port {remote}; ports go from 1 to {MAX_PORT}.")
+        same = [port for port in declared_ports(pod) if port.container_port == remote]
+        if same:
+            _streamed(same, remote, f"Pod {pod.metadata.name}")
         return remote
-    declared = [port for container in pod.spec.containers for port in container.ports]
-    for port in declared:
-        if port.name == remote:
-            return port.container_port
+    declared = declared_ports(pod)
+    found = [port for port in declared if port.name == remote]
+    if found:
+        return _streamed(found, remote, f"Pod {pod.metadata.name}").container_port
     raise NotFoundError(
         f"Pod '{pod.metadata.name}' does not have a named port '{remote}'.",
         hint=_listing("it declares", [(port.container_port, port.name) for port in declared]),
+    )
+
+
+def declared_ports(pod: Pod) -> list[ContainerPort]:
+    """All ports that the pod's containers say they listen on."""
+    return [port for container in pod.spec.containers for port in container.ports]
+
+
+AnyPort = TypeVar("AnyPort", ServicePort, ContainerPort)
+
+
+def _streamed(ports: Sequence[AnyPort], remote: int | str, owner: str) -> AnyPort:
+    """The one of several ports of that number or name that carries TCP.
+
+    Raises:
+        UnavailableError: none does, in kubectl's words.
+    """
+    for port in ports:
+        if port.protocol == "TCP":
+            return port
+    protocol = ports[0].protocol
+    raise UnavailableError(
+        f"{protocol} protocol is not supported for {remote}: {owner} has it for {protocol} only.",
+        hint="a forward carries TCP; name one of its TCP ports.",
     )
 
 
@@ -263,7 +314,7 @@ def _of_another_kind(target: Target, inventory: Inventory) -> str | None:
 
 
 def _title(kind: str) -> str:
-    return {"svc": "Service", "deploy": "Deployment"}.get(kind, "Pod")
+    return _TITLES.get(kind, "Pod")
 
 
 def _listing(words: str, ports: list[tuple[int, str]]) -> str | None:

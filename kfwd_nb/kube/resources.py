@@ -8,7 +8,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kfwd_nb.kube.objects import AnyObject, Deployment, Namespace, Node, Object, Pod, Service
+from kfwd_nb.kube.objects import (
+    AnyObject,
+    DaemonSet,
+    Deployment,
+    Job,
+    Namespace,
+    Node,
+    Object,
+    Pod,
+    ReplicaSet,
+    Service,
+    StatefulSet,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +36,7 @@ class Resource:
         subresources: what can be asked below one object.
     """
 
-    type: type[AnyObject]
+    type: type[AnyObject | ReplicaSet | StatefulSet | DaemonSet | Job]
     plural: str
     group: str = ""
     short: tuple[str, ...] = ()
@@ -59,9 +71,17 @@ NAMESPACES = Resource(Namespace, "namespaces", short=("ns",), namespaced=False)
 NODES = Resource(Node, "nodes", short=("no",), namespaced=False)
 
 RESOURCES = (PODS, SERVICES, DEPLOYMENTS, NAMESPACES, NODES)
-"""Every resource that there is."""
+"""Every resource that our relay has."""
 
-_BY_TYPE: dict[type[Object], Resource] = {resource.type: resource for resource in RESOURCES}
+REPLICASETS = Resource(ReplicaSet, "replicasets", group="apps", short=("rs",))
+STATEFULSETS = Resource(StatefulSet, "statefulsets", group="apps", short=("sts",))
+DAEMONSETS = Resource(DaemonSet, "daemonsets", group="apps", short=("ds",))
+JOBS = Resource(Job, "jobs", group="batch")
+
+FOREIGN = (REPLICASETS, STATEFULSETS, DAEMONSETS, JOBS)
+"""Those that other clusters have besides."""
+
+_BY_TYPE: dict[type[Object], Resource] = {each.type: each for each in (*RESOURCES, *FOREIGN)}
 
 
 def resource_of(kind: type[Object]) -> Resource:

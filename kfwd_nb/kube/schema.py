@@ -113,6 +113,7 @@ UNSUPPORTED: dict[type, dict[str, str]] = {
         "grpc": "use tcpSocket or httpGet",
         "terminationGracePeriodSeconds": "it belongs to liveness probes",
     },
+    objects.LabelSelector: {"matchExpressions": "use matchLabels"},
     objects.HTTPGetAction: {"httpHeaders": "the request carries no further headers"},
     objects.SecurityContext: dict.fromkeys(
         (
@@ -221,7 +222,7 @@ def _known_fields(tree: dict[object, object], info: inspect.StructType, path: st
             )
         if key in ignored or value is None:
             continue
-        if key not in fields:
+        if key not in fields or key in UNSUPPORTED.get(info.cls, {}):
             raise _unknown(_join(path, key), key, info)
         known[key] = _known(value, fields[key], _join(path, key))
     return known
