@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-ConnectionState = Literal["opening", "open", "local ended", "pod ended", "closed"]
-"""`local ended` and `pod ended` are the two half-closes: that side has sent all it will send."""
+ConnectionState = Literal["opening", "waiting", "open", "local ended", "pod ended", "closed"]
+"""`waiting` is for a pod that can take it. `local ended` and `pod ended` are the two half-closes:
+that side has sent all it will send."""
 
 
 @dataclass(slots=True)

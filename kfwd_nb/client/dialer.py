@@ -1,42 +1,87 @@
-"""Opens connections to a target's port: resolves it, and keeps the tunnel that they share."""
+"""The one door to a target's port: which pod, by which dialect, and again if that fails."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
-from kfwd_nb.errors import KfwdError, LostError, NotFoundError, UnavailableError
-from kfwd_nb.kube.api import ApiClient, open_tunnel
+from kfwd_nb.client.dialects import Dialect, DialectName, UpgradedDialect, choose
+from kfwd_nb.client.dialed_stream import DialedStream
+from kfwd_nb.client.podsource import PodSource
+from kfwd_nb.errors import (
+    ConfigError,
+    ForbiddenError,
+    KfwdError,
+    LimitError,
+    LostError,
+    UnauthorizedError,
+    UsageError,
+)
+from kfwd_nb.kube.api import ApiClient
 from kfwd_nb.kube.kubeconfig import ClusterAccess
-from kfwd_nb.kube.resolve import find_service, resolve, service_port
+from kfwd_nb.kube.objects import Pod
+from kfwd_nb.kube.preflight import explained
+from kfwd_nb.kube.resolve import Inventory, remote_port, service_port
 from kfwd_nb.ports import Target
-from kfwd_nb.protocol.connect import NODE_HEADER, POD_HEADER, Authority
-from kfwd_nb.transport.tunnel import Tunnel
-from kfwd_nb.transport.tunnel_stream import TunnelStream
+from kfwd_nb.transport.stream import ByteStream
+
+MAX_REDIALS = 50
+"""Pods that one connection tries."""
+
+REDIAL_PAUSE = 0.1
+"""Seconds between two of them."""
+
+
+FINAL = (ConfigError, ForbiddenError, LimitError, UnauthorizedError, UsageError)
+"""Errors that another pod would not mend."""
+
+
+class DialObserver(Protocol):
+    """Who is told how far a connection has come; a redial tells it anew."""
+
+    def waits(self) -> None:
+        """No pod can take it now."""
+
+    def dials(self, pod: str, node: str, port: int, dialect: str) -> None:
+        """A pod (NAMESPACE/NAME) is there, and its port is tried."""
+
+    def redialed(self) -> None:
+        """Another pod has taken its place, before a byte had come."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dialed:
     """A connection into the pod."""
 
-    stream: TunnelStream
-    pod: str
-    node: str
-    port: int
+    stream: ByteStream
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """One connection on its way: what it wants, and whom it has tried."""
+
+    remote: int | str
+    observer: DialObserver
+    pod: Pod | None = None
+    port: int = 0
+    tries: int = 0
 
 
 class Dialer:
     """Dials one target in one namespace of one cluster.
 
-    `trouble` is told in words when the tunnel is lost, and "" when there is one again.
+    `trouble` is told in words what is wrong with the way to the cluster or the pods, and "" when
+    nothing is any more.
+
+    Args:
+        dialect: the one that was asked for; None chooses.
 
     Attributes:
-        dialect: the wire to the cluster.
+        dialect: the wire to the cluster, once it has started.
         isolation: how the cluster keeps its pods apart; empty where nothing says.
     """
-
-    dialect = "connect"
 
     def __init__(
         self,
@@ -44,102 +89,198 @@ class Dialer:
         target: Target,
         namespace: str,
         trouble: Callable[[str], None] = lambda _: None,
+        *,
+        dialect: DialectName | None = None,
+        balance: bool = False,
     ) -> None:
         self.isolation = ""
+        self.dialect: Dialect | None = None
+        self._wanted = dialect
         self._trouble = trouble
+        self._lost = ""
         self._closed = False
         self._access = access
         self._target = target
         self._namespace = namespace
-        self._authorities: dict[int | str, Authority] = {}
-        self._tunnel: Tunnel | None = None
+        self._client: ApiClient | None = None
         self._opening = asyncio.Lock()
+        self._numbers: dict[int | str, int] = {}
+        self._explained: set[type[KfwdError]] = set()
+        self._pods = PodSource(
+            self._api,
+            target,
+            namespace,
+            balance=balance,
+            changed=self._tell_trouble,
+            gone=self._retire,
+        )
 
-    async def start(self, remotes: list[int | str]) -> None:
-        """Connect to the cluster and find every port of the target once.
+    # -- start and end ----------------------------------------------------------------------------
+
+    async def start(self, remotes: list[int | str], timeout: float | None = None) -> None:  # noqa: ASYNC109
+        """Connect to the cluster, find the target and every port of it, and choose the dialect.
+
+        Args:
+            remotes: ports, by number or name.
+            timeout: seconds to wait for a pod that runs; see `PodSource.start`.
 
         Raises:
             KfwdError: the cluster cannot be reached, refuses, or has no such target or port.
         """
-        tunnel = await self._live_tunnel()
-        client = ApiClient(tunnel)
-        version = await client.version()
-        if "kfwd" not in version:
-            raise UnavailableError(
-                f"{self._access.server} is no kfwd relay; this version speaks to no other.",
-                hint="`%kfwd up` starts an embedded cluster.",
-            )
-        _, self.isolation = await asyncio.gather(self._find(client, remotes), client.isolation())
+        pod = await self._pods.start(timeout)
+        for remote in remotes:
+            self._numbers[remote] = self._shown_port(remote, pod)
+        try:
+            self.dialect = await choose(self._access, self._api, pod, self._wanted)
+        except UsageError:
+            raise
+        except KfwdError as error:
+            raise await self._explain(error, pod, None) from None
+        self.isolation = await (await self._api()).isolation()
 
-    async def dial(self, remote: int | str) -> Dialed:
+    def close(self) -> None:
+        """End the connections to the cluster, and every connection on them."""
+        self._closed = True
+        self._pods.close()
+        if self.dialect is not None:
+            self.dialect.close()
+        if self._client is not None:
+            tunnel = self._client.tunnel
+            if tunnel is not None:
+                tunnel.close(LostError("the forward was stopped."))
+
+    # -- one connection ---------------------------------------------------------------------------
+
+    async def dial(
+        self,
+        remote: int | str,
+        observer: DialObserver,
+        gone: Callable[[], bool | None] = lambda: None,
+    ) -> Dialed:
         """Open one connection to a port of the target.
 
-        A tunnel that was lost is opened anew, and a pod that is gone is looked for once more.
+        While no pod can take it, it waits. A pod that fails because it is going, or still coming,
+        is left for another.
+
+        Args:
+            remote: the port, as it was given to `start`.
+            observer: is told how far it has come.
+            gone: whether the local program has closed its socket; None where nobody knows.
 
         Raises:
             KfwdError: why it cannot be had; `where` names the hop.
         """
-        try:
-            return await self._dial_once(remote)
-        except LostError:
-            if self._tunnel is not None and self._tunnel.alive:
-                raise
-        except (NotFoundError, UnavailableError):
-            if self._target.kind != "deploy":
-                raise
-            await self._find(ApiClient(await self._live_tunnel()), [remote])
-        return await self._dial_once(remote)
+        assert self.dialect is not None
+        attempt = _Attempt(remote, observer)
+        stream = await self._open(attempt)
+        if not isinstance(self.dialect, UpgradedDialect):
+            return Dialed(stream)
 
-    async def _dial_once(self, remote: int | str) -> Dialed:
-        authority = self._authorities[remote]
-        stream = await (await self._live_tunnel()).connect(str(authority))
-        return Dialed(
-            stream,
-            stream.headers.get(POD_HEADER, ""),
-            stream.headers.get(NODE_HEADER, ""),
-            authority.port,
-        )
+        async def redial(error: KfwdError) -> ByteStream:
+            await self._check_retry(error, attempt)
+            again = await self._open(attempt)
+            observer.redialed()
+            return again
 
-    def close(self) -> None:
-        """End the tunnel, and every connection on it."""
-        self._closed = True
-        if self._tunnel is not None:
-            self._tunnel.close(LostError("the forward was stopped."))
+        half_closes = self.dialect.half_closes
+        return Dialed(DialedStream(stream, redial, half_closes=half_closes, gone=gone))
 
-    async def _live_tunnel(self) -> Tunnel:
-        async with self._opening:
-            if self._tunnel is None or not self._tunnel.alive:
-                self._tunnel = await open_tunnel(self._access)
-                self._tunnel.closed.add_done_callback(self._lost)
-                self._trouble("")
-            return self._tunnel
-
-    def _lost(self, closed: asyncio.Future[KfwdError | None]) -> None:
-        if not self._closed:
-            error = closed.result()
-            why = f" ({error.what.rstrip('.')})" if error is not None else ""
-            self._trouble(f"the tunnel to the relay was lost{why}; a new connection opens another.")
-
-    async def _find(self, client: ApiClient, remotes: list[int | str]) -> None:
-        """What each port means now.
-
-        A service's name goes to the relay as it is, which spreads its connections; only the choice
-        of a Deployment's pod is ours.
-        """
-        inventory = await client.inventory(self._namespace)
-        for remote in remotes:
-            if self._target.kind == "svc":
-                service = find_service(self._target.name, inventory)
-                port = service_port(service, remote).port
-                self._authorities[remote] = Authority(
-                    "svc", self._namespace, self._target.name, port
-                )
-                continue
-            destination = resolve(self._target, remote, inventory)
-            self._authorities[remote] = Authority(
-                "pod", self._namespace, destination.pod.metadata.name, destination.port
+    async def _open(self, attempt: _Attempt) -> ByteStream:
+        dialect = self.dialect
+        assert dialect is not None
+        while True:
+            pod = attempt.pod = await self._pods.choose(attempt.observer.waits)
+            meta = pod.metadata
+            attempt.port = self._pod_port(attempt.remote, pod)
+            attempt.observer.dials(
+                f"{meta.namespace}/{meta.name}", pod.spec.node_name, attempt.port, dialect.name
             )
+            try:
+                return await dialect.open(pod, attempt.port)
+            except FINAL as error:
+                raise await self._explain(error, pod, attempt.port) from None
+            except KfwdError as error:
+                await self._check_retry(error, attempt)
+
+    async def _check_retry(self, error: KfwdError, attempt: _Attempt) -> None:
+        """Return, after a moment, if another try makes sense.
+
+        Raises:
+            KfwdError: the error itself, with its cause.
+        """
+        attempt.tries += 1
+        if self._closed or attempt.tries > MAX_REDIALS or attempt.pod is None:
+            raise error
+        if attempt.tries == 1 and isinstance(error, LostError):
+            return  # the connection broke while it was idle, perhaps; a fresh one will tell
+        if not await self._pods.may_retry(attempt.pod):
+            raise await self._explain(error, attempt.pod, attempt.port) from None
+        await asyncio.sleep(REDIAL_PAUSE)
+
+    async def _explain(self, error: KfwdError, pod: Pod, port: int | None) -> KfwdError:
+        """The error with its cause; it is searched for once for each kind of error.
+
+        To find it takes questions to the API server, and a forward may have a refused connection
+        every second.
+        """
+        if type(error) in self._explained:
+            return error
+        self._explained.add(type(error))
+        try:
+            return await explained(error, await self._api(), pod, port)
+        except KfwdError:
+            return error  # the server cannot be asked, which the error says, too
+
+    def _retire(self, pod: Pod) -> None:
+        if self.dialect is not None:
+            self.dialect.retire(pod)
+
+    # -- ports ------------------------------------------------------------------------------------
+
+    def _shown_port(self, remote: int | str, pod: Pod) -> int:
+        """The number that stands for a port: the service's own, or the pod's."""
+        service = self._pods.service
+        inside = self._pod_port(remote, pod)
+        return inside if service is None else service_port(service, remote).port
+
+    def _pod_port(self, remote: int | str, pod: Pod) -> int:
+        service = self._pods.service
+        inventory = Inventory(
+            self._namespace, pods=[pod], services=[service] if service is not None else ()
+        )
+        return remote_port(self._target, remote, pod, inventory)
 
     def port_number(self, remote: int | str) -> int:
         """The number of a port that `start` has found."""
-        return self._authorities[remote].port
+        return self._numbers[remote]
+
+    # -- the way to the API server ----------------------------------------------------------------
+
+    async def _api(self) -> ApiClient:
+        async with self._opening:
+            if self._closed:
+                raise LostError("the forward was stopped.")
+            if self._client is None or not self._client.alive:
+                self._client = await ApiClient.open(self._access)
+                if self._client.tunnel is not None:
+                    self._client.tunnel.closed.add_done_callback(self._tunnel_lost)
+                self._lost = ""
+                self._tell_trouble()
+            return self._client
+
+    def _tunnel_lost(self, closed: asyncio.Future[KfwdError | None]) -> None:
+        if self._closed:
+            return
+        error = closed.result()
+        why = f" ({error.what.rstrip('.')})" if error is not None else ""
+        self._lost = f"the connection to the API server was lost{why}; it is opened again."
+        self._tell_trouble()
+
+    def _tell_trouble(self) -> None:
+        waiting = self._pods.waiting
+        if waiting:
+            noun = "connection waits" if waiting == 1 else "connections wait"
+            why = f": {self._pods.why}" if self._pods.why else ""
+            self._trouble(f"{waiting} {noun} for a pod{why}.")
+        else:
+            self._trouble(self._lost)

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from kfwd_nb.client.connection import Connection, Totals
+from kfwd_nb.client.dialects import DialectName
 from kfwd_nb.client.dialer import Dialer
 from kfwd_nb.client.listener import ForwardedPort, listen
 from kfwd_nb.client.loops import LoopName, Runner, runner
@@ -49,6 +50,10 @@ class ForwardParameters:
     server: str
     address: str
     loop: LoopName
+    dialect: DialectName | None = None
+    balance: bool = False
+    user: str = ""
+    groups: tuple[str, ...] = ()
 
 
 class Forward:
@@ -67,7 +72,13 @@ class Forward:
         isolation: how that cluster keeps pods apart; empty where nothing says.
     """
 
-    def __init__(self, name: str, parameters: ForwardParameters, access: ClusterAccess) -> None:
+    def __init__(
+        self,
+        name: str,
+        parameters: ForwardParameters,
+        access: ClusterAccess,
+        pod_running_timeout: float | None = None,
+    ) -> None:
         self.name = name
         self.parameters = parameters
         self.state: State = "starting"
@@ -78,6 +89,7 @@ class Forward:
         self.isolation = ""
         self.started = time.time()
         self._access = access
+        self._pod_running_timeout = pod_running_timeout
         self._runner: Runner = runner(parameters.loop)
         self._dialer: Dialer | None = None
         self._listeners: list[socket.socket] = []
@@ -118,8 +130,15 @@ class Forward:
 
     @property
     def dialect(self) -> str:
-        """The wire to the API server."""
-        return Dialer.dialect
+        """The wire to the API server: connect, websocket or spdy; empty before it is chosen."""
+        chosen = self._dialer.dialect if self._dialer is not None else None
+        return chosen.name if chosen is not None else ""
+
+    @property
+    def dialect_reason(self) -> str:
+        """Why it is that one, in a clause."""
+        chosen = self._dialer.dialect if self._dialer is not None else None
+        return chosen.reason if chosen is not None else ""
 
     @property
     def ready(self) -> bool:
@@ -226,9 +245,18 @@ class Forward:
 
     async def _start(self) -> None:
         raise_descriptor_limit()
-        dialer = self._dialer = Dialer(self._access, self.target, self.namespace, self._trouble)
+        parameters = self.parameters
+        dialer = self._dialer = Dialer(
+            self._access,
+            self.target,
+            self.namespace,
+            self._trouble,
+            dialect=parameters.dialect,
+            balance=parameters.balance,
+        )
         try:
-            await dialer.start([spec.remote for spec in self.parameters.ports])
+            remotes = [spec.remote for spec in parameters.ports]
+            await dialer.start(remotes, self._pod_running_timeout)
             self.isolation = dialer.isolation
             self.ports = tuple([await self._listen(spec) for spec in self.parameters.ports])
         except BaseException:
@@ -321,7 +349,8 @@ class Forward:
         task.add_done_callback(self._tasks.discard)
 
     def _trouble(self, reason: str) -> None:
-        self.reason = reason
+        if self.state != "stopped":
+            self.reason = reason
         self.revision += 1
 
     # -- client.session.Ledger --------------------------------------------------------------------

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal, TypedDict, Unpack, cast
 
+from kfwd_nb.client.dialects import checked
 from kfwd_nb.client.forward import Forward, ForwardParameters
 from kfwd_nb.client.loops import LoopName
-from kfwd_nb.errors import ListenError
-from kfwd_nb.kube.kubeconfig import load
+from kfwd_nb.errors import ListenError, UsageError, printable
+from kfwd_nb.kube.kubeconfig import ClusterAccess, load
 from kfwd_nb.ports import parse_ports, parse_target
 
 Outcome = Literal["started", "already", "replaced"]
@@ -31,7 +35,24 @@ def forwards() -> list[Forward]:
         return list(_running.values())
 
 
-def forward(
+class Options(TypedDict, total=False):
+    """The options of `forward`, which documents them."""
+
+    namespace: str | None
+    context: str | None
+    kubeconfig: str | Path | None
+    address: str
+    loop: str
+    name: str | None
+    dialect: str | None
+    balance: bool
+    pod_running_timeout: float | None
+    as_user: str | None
+    as_groups: Sequence[str]
+    notice: Callable[[str], None]
+
+
+def forward(  # noqa: PLR0913 - each is an option of `%portforward`, named as there
     target: str,
     *ports: str | int,
     namespace: str | None = None,
@@ -40,6 +61,11 @@ def forward(
     address: str = "localhost",
     loop: LoopName = "thread",
     name: str | None = None,
+    dialect: str | None = None,
+    balance: bool = False,
+    pod_running_timeout: float | None = None,
+    as_user: str | None = None,
+    as_groups: Sequence[str] = (),
 ) -> Forward:
     """Forward local ports to a pod, a service or a deployment; it listens when this returns.
 
@@ -55,6 +81,12 @@ def forward(
         address: to listen on: `localhost` (127.0.0.1 and ::1) or an address of this machine.
         loop: `thread` (works while a cell blocks), or `kernel`: the event loop that runs now.
         name: for `%portforward --stop`; else made from the target.
+        dialect: `connect`, `websocket` or `spdy`; else the best that the server speaks.
+        balance: spread connections over the ready pods; else all go to one, as long as it lasts.
+        pod_running_timeout: seconds to wait for a pod that runs; else up to a minute, if there is
+            one on its way.
+        as_user: act as that user, if the cluster lets us.
+        as_groups: with that user's groups.
 
     Raises:
         KfwdError: a mistake in the arguments, a port that is taken, a cluster that cannot be
@@ -69,36 +101,41 @@ def forward(
         address=address,
         loop=loop,
         name=name,
+        dialect=dialect,
+        balance=balance,
+        pod_running_timeout=pod_running_timeout,
+        as_user=as_user,
+        as_groups=as_groups,
     )[0]
 
 
 def forward_or_existing(
-    target: str,
-    *ports: str | int,
-    namespace: str | None = None,
-    context: str | None = None,
-    kubeconfig: str | Path | None = None,
-    address: str = "localhost",
-    loop: str = "thread",
-    name: str | None = None,
+    target: str, *ports: str | int, **options: Unpack[Options]
 ) -> tuple[Forward, Outcome]:
     """As `forward`, and say what happened: `started`, `already` or `replaced`.
 
-    Other options under a name that was given replace the forward of that name; without a name, they
-    replace a forward to the same target that holds one of the local ports.
+    `notice` is told what an exec plugin says, line by line, on another thread; else it goes to
+    stderr. Other options under a name that was given replace the forward of that name; without a
+    name, they replace a forward to the same target that holds one of the local ports.
     """
+    name = options.get("name")
     specs = parse_ports(ports)
     goal = parse_target(target)
-    access = load(kubeconfig, context)
+    access = _access(options)
     parameters = ForwardParameters(
         target=goal,
         ports=specs,
-        namespace=namespace or access.namespace,
+        namespace=options.get("namespace") or access.namespace,
         context=access.context,
         server=access.server,
-        address=address,
-        loop=cast("LoopName", loop),
+        address=options.get("address", "localhost"),
+        loop=cast("LoopName", options.get("loop", "thread")),
+        dialect=checked(options.get("dialect")),
+        balance=options.get("balance", False),
+        user=options.get("as_user") or "",
+        groups=tuple(options.get("as_groups", ())),
     )
+    timeout = options.get("pod_running_timeout")
     with _starting:
         running = forwards()
         for each in running:
@@ -107,7 +144,7 @@ def forward_or_existing(
         replaced = [each for each in running if _replaces(parameters, name, each)]
         _refuse_taken(parameters, [each for each in running if each not in replaced])
         taken = _running.keys() - {each.name for each in replaced}
-        new = Forward(name or _free_name(parameters, taken), parameters, access)
+        new = Forward(name or _free_name(parameters, taken), parameters, access, timeout)
         for each in replaced:
             each.stop()
             with _lock:
@@ -116,6 +153,28 @@ def forward_or_existing(
         with _lock:
             _running[new.name] = new
         return new, "replaced" if replaced else "started"
+
+
+def _access(options: Options) -> ClusterAccess:
+    """The cluster, acting as whom the options name.
+
+    Raises:
+        UsageError: groups without a user.
+        ConfigError: there is no such cluster.
+    """
+    user, groups = options.get("as_user"), tuple(options.get("as_groups", ()))
+    if groups and not user:
+        raise UsageError("groups to act with need a user to act as.", hint="name one: --as USER.")
+    access = load(options.get("kubeconfig"), options.get("context"))
+    access = replace(access, notice=options.get("notice", _say))
+    if not user:
+        return access
+    return replace(access, as_user=user, as_groups=groups, as_uid=None, as_extra=())
+
+
+def _say(line: str) -> None:
+    """What an exec plugin says, where nobody else shows it: a code to type, a URL to open."""
+    print(printable(line), file=sys.stderr, flush=True)
 
 
 def _replaces(parameters: ForwardParameters, name: str | None, other: Forward) -> bool:

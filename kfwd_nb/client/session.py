@@ -8,8 +8,10 @@ import socket
 import time
 from typing import Protocol
 
-from kfwd_nb.client.connection import Connection
-from kfwd_nb.client.dialer import Dialer
+from kfwd_nb.client.connection import Connection, ConnectionState
+from kfwd_nb.client.dialed_stream import DialedStream
+from kfwd_nb.client.dialer import Dialed, Dialer
+from kfwd_nb.client.half_close import peer_has_closed
 from kfwd_nb.errors import KfwdError, LostError, ResetError
 from kfwd_nb.transport.pump import Pump
 from kfwd_nb.transport.sockets import SocketStream, accepted_socket
@@ -18,6 +20,13 @@ log = logging.getLogger(__name__)
 
 LOCAL = 0
 """The pump's side of the local program; the other one is the pod's."""
+
+
+CUT = (
+    "both sides done; the cluster's runtime ends a connection about 1 s after the local program's "
+    "half-close, so the end of the reply may be missing."
+)
+"""Said where that may be so, for it looks like a clean end."""
 
 
 class Ledger(Protocol):
@@ -37,7 +46,7 @@ class Ledger(Protocol):
 class Session:
     """Couples a local socket with a dialed stream and keeps its `Connection` true."""
 
-    __slots__ = ("_accepted", "_first_ended", "_ledger", "_local", "connection")
+    __slots__ = ("_accepted", "_dialed", "_first_ended", "_ledger", "_local", "connection")
 
     def __init__(self, connection: Connection, ledger: Ledger) -> None:
         self.connection = connection
@@ -45,13 +54,14 @@ class Session:
         self._accepted = time.monotonic()
         self._first_ended: int | None = None
         self._local: SocketStream | None = None
+        self._dialed: Dialed | None = None
 
     async def run(self, sock: socket.socket, dialer: Dialer, remote: int | str) -> None:
         """Dial and couple; returns when bytes flow, or when the connection has failed."""
         local: SocketStream | None = None
         try:
             local = self._local = await accepted_socket(sock)
-            dialed = await dialer.dial(remote)
+            dialed = self._dialed = await dialer.dial(remote, self, lambda: peer_has_closed(sock))
         except KfwdError as error:
             self._give_up(local or sock, error)
             return
@@ -63,8 +73,6 @@ class Session:
             self._give_up(local or sock, LostError(f"an internal error: {error!r}."))
             log.exception("connection %s", self.connection.number)
             return
-        self.connection.pod, self.connection.node = dialed.pod, dialed.node
-        self.connection.remote = dialed.port
         self.connection.state = "open"
         self._ledger.changed()
         Pump(local, dialed.stream, self)
@@ -84,6 +92,28 @@ class Session:
         else:
             local.close()
         self._close(error)
+
+    # -- client.dialer.DialObserver ---------------------------------------------------------------
+
+    def waits(self) -> None:
+        """No pod can take it now."""
+        self._set_state("waiting")
+
+    def dials(self, pod: str, node: str, port: int, dialect: str) -> None:
+        """A pod is there, and is tried."""
+        connection = self.connection
+        connection.pod, connection.node, connection.remote = pod, node, port
+        connection.dialect = dialect
+        self._set_state("opening")
+
+    def redialed(self) -> None:
+        """Bytes may flow again, after all."""
+        self._set_state("open" if self._first_ended is None else "local ended")
+
+    def _set_state(self, state: ConnectionState) -> None:
+        if self.connection.state != "closed":
+            self.connection.state = state
+            self._ledger.changed()
 
     # -- transport.stream.PumpObserver ------------------------------------------------------------
 
@@ -123,9 +153,11 @@ class Session:
         if self._ledger.stopping:
             return "the forward was stopped."
         if error is None:
-            return (
-                f"both sides done, {'the pod' if self._first_ended else 'the local program'} first."
-            )
+            first = "the pod" if self._first_ended else "the local program"
+            stream = self._dialed.stream if self._dialed is not None else None
+            if isinstance(stream, DialedStream) and stream.cut:
+                return CUT
+            return f"both sides done, {first} first."
         if side != LOCAL:
             return error.what
         if isinstance(error, ResetError):

@@ -27,6 +27,7 @@ from kfwd_nb.cluster.readiness import readiness
 from kfwd_nb.errors import ClusterError, KfwdError
 from kfwd_nb.kube.api import ApiClient
 from kfwd_nb.kube.objects import AnyObject, Pod
+from kfwd_nb.transport.endpoint import Endpoint
 from kfwd_nb.transport.tls import client_context
 from kfwd_nb.transport.tunnel import Tunnel
 
@@ -139,7 +140,7 @@ class Supervisor:
         with clock.phase("manifests"):
             context = client_context(ca_data=authority.certificate)
             headers = {"authorization": f"Bearer {token}"}
-            tunnel = await Tunnel.open(RELAY_HOST, port, context, headers=headers)
+            tunnel = await Tunnel.open(Endpoint(RELAY_HOST, port, context), headers=headers)
             await create(tunnel, objects)
         with clock.phase("pods"):
             pods = await self._wait_for_pods(ApiClient(tunnel), objects)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from kfwd_nb.errors import (
     ConfigError,
+    ExpiredError,
     ForbiddenError,
     Hop,
     KfwdError,
@@ -104,6 +105,7 @@ _STATUSES: tuple[tuple[type[KfwdError], int, str], ...] = (
     (UnauthorizedError, 401, "Unauthorized"),
     (ForbiddenError, 403, "Forbidden"),
     (NotFoundError, 404, "NotFound"),
+    (ExpiredError, 410, "Expired"),
     (ConfigError, 422, "Invalid"),
     (LimitError, 429, "TooManyRequests"),
     (UnavailableError, 503, "ServiceUnavailable"),

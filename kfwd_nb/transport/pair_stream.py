@@ -20,9 +20,6 @@ REASON_TIMEOUT = 1.0
 """Seconds that the end of a pair waits for the error stream, which says why, or that all is well.
 Servers end that one first."""
 
-REPLY_TIMEOUT = 30.0
-"""Seconds for a server to take a stream, as spdystream waits for it."""
-
 
 class PairStream(ByteStream):
     """Both streams of one forwarded connection.
@@ -31,6 +28,7 @@ class PairStream(ByteStream):
         port: the pod's.
         error_text: what came on the error stream so far.
         replied: the server has taken the data stream (client role).
+        unanswered: it has not, and was given up for that.
         over: nothing more passes in either direction.
     """
 
@@ -45,6 +43,7 @@ class PairStream(ByteStream):
         self.port = port
         self.error_text = ""
         self.replied = False
+        self.unanswered = False
         self.over = False
         self._driver = driver
         self._error_id = error_id
@@ -155,13 +154,17 @@ class PairStream(ByteStream):
         if self._reply_timer is not None:
             self._reply_timer.cancel()
 
-    def expect_reply(self) -> None:
-        """Give the pair up when the server does not take it in time (client role)."""
+    def expect_reply(self, timeout: float) -> None:
+        """Give the pair up when the server does not take it within `timeout` seconds (client)."""
         loop = asyncio.get_running_loop()
-        self._reply_timer = loop.call_later(REPLY_TIMEOUT, self._unanswered)
+        self._reply_timer = loop.call_later(timeout, self._no_reply, timeout)
 
-    def _unanswered(self) -> None:
-        words = f"the node did not take the connection in {REPLY_TIMEOUT:.0f} s."
+    def _no_reply(self, timeout: float) -> None:
+        if self._live and self._paused:  # it may be there, but we do not read
+            self.expect_reply(timeout)
+            return
+        self.unanswered = True
+        words = f"the node did not take the connection in {timeout:.0f} s."
         self._finish(LostError(words, where="node agent"))
 
     def deliver(self, buffer: memoryview, start: int, end: int) -> None:

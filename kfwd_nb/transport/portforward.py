@@ -30,6 +30,12 @@ MAX_PAIRS = 4_000
 """Connections that a client may have open at once on one SPDY connection; kubectl opens them all on
 one."""
 
+REPLY_TIMEOUT = 30.0
+"""Seconds for the server to take a pair, as client-go has it."""
+
+REUSE_TIMEOUT = 2.0
+"""The same on a connection that has carried a pair before: it may be stuck, another one is not."""
+
 log = logging.getLogger(__name__)
 
 
@@ -41,6 +47,9 @@ class PortforwardConnection:
         pairs: how many are open.
         closed: done when the connection is over, with the error if it was not closed by us.
         released: called when a pair is over, and the connection free for another one.
+        spoiled: a server may be stuck with bytes of a pair that is over, so that another one would
+            wait for ever: Go's peers have five workers for all streams, and each is blocked by a
+            stream that nobody reads.
     """
 
     def __init__(self) -> None:
@@ -49,6 +58,7 @@ class PortforwardConnection:
         self.pairs = 0
         self.closed: asyncio.Future[KfwdError | None] = asyncio.get_running_loop().create_future()
         self.released: Callable[[], None] = lambda: None
+        self.spoiled = False
         self._requests = 0
         self._pings: dict[int, asyncio.Future[None]] = {}
         self._terminated = False
@@ -71,7 +81,7 @@ class PortforwardConnection:
         error_id = connection.open(pair_headers(ERROR, port, request), end=True)
         data_id = connection.open(pair_headers(DATA, port, request))
         pair = PairStream(self._driver, error_id, data_id, port, self._released)
-        pair.expect_reply()
+        pair.expect_reply(REUSE_TIMEOUT if request else REPLY_TIMEOUT)
         self._count(1)
         self._driver.flush()
         return pair
@@ -107,8 +117,11 @@ class PortforwardConnection:
         else:
             self._driver.abandon(error)
 
-    def _released(self, _: PairStream) -> None:
+    def _released(self, pair: PairStream) -> None:
         self._count(-1)
+        transport = self._driver.transport
+        unread = transport is not None and transport.get_write_buffer_size() > 0
+        self.spoiled = self.spoiled or unread or pair.unanswered or bool(pair.error_text)
         if self._terminated and not self.pairs:
             self._driver.close()
         self.released()

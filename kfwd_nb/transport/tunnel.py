@@ -159,15 +159,16 @@ class Tunnel:
         self, method: str, path: str, body: bytes, headers: Mapping[str, str]
     ) -> tuple[int, _Exchange]:
         self._check_alive()
+        kind = {"content-type": "application/json"} if body else {}
         fields = [
             (":method", method),
             (":scheme", "https"),
             (":authority", self._authority),
             (":path", path),
-            *header_lines({**self._headers, **headers}),
+            *header_lines({**kind, **self._headers, **headers}),
         ]
         if body:
-            fields += [("content-type", "application/json"), ("content-length", str(len(body)))]
+            fields.append(("content-length", str(len(body))))
         stream_id = self._driver.connection.open(fields, end=not body)
         exchange = _Exchange(asyncio.get_running_loop().create_future())
         self._exchanges[stream_id] = exchange

@@ -16,7 +16,6 @@ from peers.relay import CLOSED, NEVER, a_pod, until
 from kfwd_nb.client import Forward, Totals, forward, forwards
 from kfwd_nb.client.switch_interval import WHILE_FORWARDING
 from kfwd_nb.errors import ListenError, UsageError
-from kfwd_nb.kube.objects import Pod
 
 pytestmark = pytest.mark.chain
 
@@ -277,11 +276,8 @@ def test_a_deployment_whose_pod_was_replaced_is_looked_up_again(relay, kubeconfi
     with forward("deploy/api", ":7") as fwd:
         with connect(fwd.local_port) as sock:
             echo(sock, b"x")
-        objects = relay.handler.objects
-        objects[:] = [each for each in objects if each.metadata.name != "api-1"]
-        new = a_pod("api-2", app="api")
-        assert isinstance(new, Pod)
-        objects.append(new)
+        relay.do(relay.handler.remove, "api-1")
+        relay.do(relay.handler.add, a_pod("api-2", app="api"))
         with connect(fwd.local_port) as sock:
             assert echo(sock, b"x") == b"x"
         assert fwd.connections()[-1].pod == "default/api-2"

@@ -1,0 +1,188 @@
+"""The wires to a cluster, and which one is taken.
+
+| dialect | spoken to |
+|---|---|
+| `connect` | a kfwd relay: one HTTP/2 CONNECT stream for each connection |
+| `websocket` | API servers since 1.30: SPDY inside a WebSocket |
+| `spdy` | any API server: SPDY after an HTTP/1.1 upgrade |
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
+from typing import Literal, get_args
+
+from kfwd_nb.client.pool import Budget, Pool
+from kfwd_nb.errors import LostError, UsageError
+from kfwd_nb.kube.api import ApiClient
+from kfwd_nb.kube.kubeconfig import ClusterAccess
+from kfwd_nb.kube.objects import Pod
+from kfwd_nb.kube.portforward import open_spdy, open_websocket
+from kfwd_nb.protocol.connect import Authority
+from kfwd_nb.transport.http1_client import UpgradeError
+from kfwd_nb.transport.portforward import PortforwardConnection
+from kfwd_nb.transport.stream import ByteStream
+
+DialectName = Literal["connect", "websocket", "spdy"]
+
+Api = Callable[[], Awaitable[ApiClient]]
+"""Gives a client that stands."""
+
+MAX_POOLS = 20
+"""Pods whose connections are kept; beyond it, those of the pod that was used least recently end."""
+
+
+def checked(name: str | None) -> DialectName | None:
+    """The dialect of that name; None for `auto`, or where nothing was said.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if name in (None, "", "auto"):
+        return None
+    for each in get_args(DialectName):
+        if name == each:
+            found: DialectName = each
+            return found
+    raise UsageError(f'dialect "{name}" is unknown.', hint="use auto, connect, websocket or spdy.")
+
+
+class Dialect(ABC):
+    """One way to open ports of pods.
+
+    Attributes:
+        name: see the module.
+        reason: why this one, in a clause.
+        half_closes: an end of our direction reaches the pod, and the other direction lives on.
+    """
+
+    name: DialectName
+
+    def __init__(self, reason: str, *, half_closes: bool) -> None:
+        self.reason = reason
+        self.half_closes = half_closes
+
+    @abstractmethod
+    async def open(self, pod: Pod, port: int) -> ByteStream:
+        """Open a port of a pod; what is not known yet comes with the stream's `closed`.
+
+        Raises:
+            KfwdError: why it cannot be; `where` names the hop.
+        """
+
+    def retire(self, pod: Pod) -> None:  # noqa: B027 - most keep nothing for a pod
+        """The pod is gone: no new connection will be asked for."""
+
+    def close(self) -> None:  # noqa: B027
+        """End everything."""
+
+
+class ConnectDialect(Dialect):
+    """One tunnel, whose streams have flow control and half-close of their own."""
+
+    name: DialectName = "connect"
+
+    def __init__(self, api: Api, reason: str) -> None:
+        super().__init__(reason, half_closes=True)
+        self._api = api
+
+    async def open(self, pod: Pod, port: int) -> ByteStream:
+        """See `Dialect.open`; answered when the port inside the pod is connected."""
+        tunnel = (await self._api()).tunnel
+        if tunnel is None:
+            raise LostError("the relay does not speak HTTP/2 here (a proxy in between?).")
+        authority = Authority("pod", pod.metadata.namespace, pod.metadata.name, port)
+        return await tunnel.connect(str(authority))
+
+
+class UpgradedDialect(Dialect):
+    """SPDY, in a WebSocket or plain, over a pool of connections for each pod."""
+
+    def __init__(
+        self, access: ClusterAccess, name: DialectName, reason: str, *, half_closes: bool
+    ) -> None:
+        super().__init__(reason, half_closes=half_closes)
+        self.name = name
+        self._access = access
+        self._budget = Budget()
+        self._pools: dict[str, Pool] = {}
+
+    async def open(self, pod: Pod, port: int) -> ByteStream:
+        """See `Dialect.open`; nothing is waited for but a free connection."""
+        try:
+            connection = await self._pool(pod).take()
+        except UpgradeError as error:
+            raise error.cause from None
+        return connection.open(port)
+
+    async def warm(self, pod: Pod) -> None:
+        """Have one connection ready: the first proof that we may.
+
+        Raises:
+            UpgradeError: the server refuses.
+            KfwdError: it cannot be reached.
+        """
+        await self._pool(pod).warm()
+
+    def retire(self, pod: Pod) -> None:
+        """See `Dialect.retire`."""
+        pool = self._pools.pop(pod.metadata.uid, None)
+        if pool is not None:
+            pool.retire()
+
+    def close(self) -> None:
+        """See `Dialect.close`."""
+        for pool in self._pools.values():
+            pool.close(LostError("the forward was stopped."))
+        self._pools.clear()
+
+    def _pool(self, pod: Pod) -> Pool:
+        uid = pod.metadata.uid
+        pool = self._pools.pop(uid, None)
+        if pool is None:
+            pool = Pool(lambda: self._open_one(pod), self._budget)
+            while len(self._pools) >= MAX_POOLS:
+                self._pools.pop(next(iter(self._pools))).retire()
+        self._pools[uid] = pool  # the last one is the one that was used last
+        return pool
+
+    async def _open_one(self, pod: Pod) -> PortforwardConnection:
+        opener = open_websocket if self.name == "websocket" else open_spdy
+        return await opener(self._access, pod.metadata.namespace, pod.metadata.name)
+
+
+async def choose(access: ClusterAccess, api: Api, pod: Pod, wanted: DialectName | None) -> Dialect:
+    """The dialect for this cluster, with a connection to `pod` where it needs one.
+
+    Raises:
+        KfwdError: none works; the error is that of the last one tried.
+    """
+    relay = "kfwd" in await (await api()).version()
+    if wanted == "connect" or (wanted is None and relay):
+        if not relay:
+            raise UsageError(
+                f"{access.server} is no kfwd relay, and only those speak the dialect connect.",
+                hint="leave --dialect out, or use websocket or spdy.",
+            )
+        return ConnectDialect(api, "asked for" if wanted else "the server is a kfwd relay")
+    if wanted is not None:
+        dialect = UpgradedDialect(access, wanted, "asked for", half_closes=relay)
+        await _warmed(dialect, pod)
+        return dialect
+    first = UpgradedDialect(access, "websocket", "the server agrees to it", half_closes=relay)
+    try:
+        return await _warmed(first, pod)
+    except UpgradeError as error:
+        reason = f"the server refused WebSocket ({error.status}: {error.what.rstrip('.')})"
+    second = UpgradedDialect(access, "spdy", reason, half_closes=relay)
+    return await _warmed(second, pod)
+
+
+async def _warmed(dialect: UpgradedDialect, pod: Pod) -> Dialect:
+    try:
+        await dialect.warm(pod)
+    except BaseException:
+        dialect.close()
+        raise
+    return dialect
