@@ -27,7 +27,7 @@ export PIP_ROOT_USER_ACTION := ignore
 demo: $(VENV)/.with-test
 	@$(BIN)/python -m kfwd_nb.notebook.demo
 
-test: debian lint
+test: debian lint $(VENV)/.kubectl
 	@$(BIN)/python -m pytest
 
 check: $(VENV)/.with-test
@@ -39,7 +39,7 @@ lint: $(VENV)/.with-test
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/lint-imports > $(VENV)/.lint-imports || { cat $(VENV)/.lint-imports; exit 1; }
 
-bench: debian $(VENV)/.with-test
+bench: debian $(VENV)/.with-test $(VENV)/.kubectl
 	@$(BIN)/python tests/bench
 
 lab: $(VENV)/.with-lab
@@ -62,4 +62,9 @@ $(VENV)/.with-%: pyproject.toml | $(VENV)/bin/python
 	@mkdir -p "$$HOME"
 	@echo "installing kfwd_nb[$*] into $(VENV)"
 	@$(BIN)/python -m pip install --quiet --editable '.[$*]'
+	@touch $@
+
+# Real clients of several versions, for the tests.
+$(VENV)/.kubectl: .ci/kubectl | $(VENV)/bin/python
+	@.ci/kubectl $(BIN)/python $(VENV)/kubectl
 	@touch $@

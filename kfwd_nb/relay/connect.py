@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from kfwd_nb.protocol.connect import NODE_HEADER, POD_HEADER, Authority, parse_authority
+from kfwd_nb.relay.impersonation import acting
 from kfwd_nb.relay.rbac import Attributes
 from kfwd_nb.transport.pump import Pump
 
@@ -41,6 +42,7 @@ class Connect:
             LostError: the node's agent went away meanwhile.
         """
         user = self._authenticator.require(request, time.time())
+        user = acting(user, request.headers, self._authorizer)
         wanted = parse_authority(request.authority)
         self._authorizer.require(user, portforward(wanted))
         destination = self._names.resolve(wanted)

@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kfwd_nb.errors import ForbiddenError
-from kfwd_nb.kube.objects import DEFAULT_NAMESPACE, Deployment, Namespace, Node, Object, Pod
+from kfwd_nb.kube.objects import (
+    DEFAULT_NAMESPACE,
+    FOUND_ANNOTATION,
+    Deployment,
+    Namespace,
+    Node,
+    Object,
+    Pod,
+)
 from kfwd_nb.kube.resources import RESOURCES
 from kfwd_nb.relay.store import with_metadata
 
@@ -18,7 +26,7 @@ def delete(store: Store, item: Object) -> Object:
 
     Raises:
         NotFoundError: it is not there any more.
-        ForbiddenError: it is the namespace that must always be there.
+        ForbiddenError: it is the namespace that must always be there, or a pod that was found.
     """
     if isinstance(item, Pod):
         return delete_pod(store, item)
@@ -44,13 +52,35 @@ def delete_pod(store: Store, pod: Pod) -> Pod:
     """Mark the pod, and its node's link does the rest; with no such link, take it out at once.
 
     An agent that comes back later is told to end what the store does not know.
+
+    Raises:
+        ForbiddenError: the agent has found the pod, and ends none.
     """
     node = store.get(Node, "", pod.spec.node_name)
+    if node is not None and FOUND_ANNOTATION in pod.metadata.annotations:
+        raise ForbiddenError(
+            f'pods "{pod.metadata.name}" is forbidden: the agent of node "{node.metadata.name}" '
+            "found it; it can be deleted only where it was made",
+            where="relay",
+        )
     if node is None or not node.ready:
         return store.delete(pod)
     if pod.metadata.deletion_timestamp is not None:
         return pod
-    return store.update(with_metadata(pod, deletion_timestamp=store.now()))
+    grace = pod.spec.termination_grace_period_seconds
+    return store.update(
+        with_metadata(pod, deletion_timestamp=store.now(), deletion_grace_period_seconds=grace)
+    )
+
+
+def orphan(store: Store, deployment: Deployment) -> None:
+    """Let the deployment's pods live on without it (`kubectl delete --cascade=orphan`)."""
+    uid = deployment.metadata.uid
+    for pod in store.select(Pod, deployment.metadata.namespace):
+        owners = pod.metadata.owner_references
+        kept = [owner for owner in owners if owner.uid != uid]
+        if kept != owners:
+            store.update(with_metadata(pod, owner_references=kept))
 
 
 class OrphanCollector:

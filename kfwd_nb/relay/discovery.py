@@ -6,7 +6,8 @@ from typing import Any
 
 from kfwd_nb._version import __version__
 from kfwd_nb.kube.resources import RESOURCES, Resource
-from kfwd_nb.relay.routes import SERVED
+from kfwd_nb.relay.reviews import KINDS
+from kfwd_nb.relay.routes import SERVED, subresources
 
 KUBERNETES = ("1", "36")
 """The Kubernetes version whose API this is a part of."""
@@ -18,23 +19,47 @@ PUBLIC = ("/version", *HEALTH)
 """Paths that need no credentials, as in Kubernetes (role system:public-info-viewer)."""
 
 
+SUBRESOURCE_KINDS = {
+    "portforward": {"kind": "PodPortForwardOptions"},
+    "scale": {"kind": "Scale", "group": "autoscaling", "version": "v1"},
+}
+"""What a subresource takes and gives."""
+
+LISTED_BY_ALL = ("pods", "services", "deployments")
+"""The resources that `kubectl get all` means."""
+
+
 def documents(cluster: str) -> dict[str, dict[str, Any]]:
     """The fixed answers, by path."""
-    groups = sorted({resource.group for resource in RESOURCES if resource.group})
-    bases = {resource.base: resource.api_version for resource in RESOURCES}
+    entries: dict[str, list[dict[str, Any]]] = {}
+    for resource in RESOURCES:
+        entries.setdefault(resource.api_version, []).extend(_entries(resource))
+    for path, kind in KINDS.items():
+        version, _, plural = path.removeprefix("/apis/").rpartition("/")
+        entries.setdefault(version, []).append(_entry(plural, kind, ["create"]))
+    groups = sorted(version for version in entries if "/" in version)
     return {
         "/version": _version(cluster),
         "/api": {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []},
         "/apis": {
             "kind": "APIGroupList",
             "apiVersion": "v1",
-            "groups": [_group(name) for name in groups],
+            "groups": [_group(version) for version in groups],
         },
         **{
-            f"/apis/{name}": {"kind": "APIGroup", "apiVersion": "v1"} | _group(name)
-            for name in groups
+            f"/apis/{version.partition('/')[0]}": {"kind": "APIGroup", "apiVersion": "v1"}
+            | _group(version)
+            for version in groups
         },
-        **{base: _resources(base, version) for base, version in bases.items()},
+        **{
+            f"/apis/{version}" if "/" in version else f"/api/{version}": {
+                "kind": "APIResourceList",
+                "apiVersion": "v1",
+                "groupVersion": version,
+                "resources": listed,
+            }
+            for version, listed in entries.items()
+        },
     }
 
 
@@ -54,36 +79,36 @@ def _version(cluster: str) -> dict[str, Any]:
     }
 
 
-def _group(name: str) -> dict[str, Any]:
-    version = {"groupVersion": f"{name}/v1", "version": "v1"}
-    return {"name": name, "versions": [version], "preferredVersion": version}
+def _group(version: str) -> dict[str, Any]:
+    name, _, number = version.partition("/")
+    entry = {"groupVersion": version, "version": number}
+    return {"name": name, "versions": [entry], "preferredVersion": entry}
 
 
-def _resources(base: str, version: str) -> dict[str, Any]:
-    entries: list[dict[str, Any]] = []
-    for resource in RESOURCES:
-        if resource.base == base:
-            entries.append(_entry(resource, resource.plural, sorted(SERVED[resource.plural])))
-            entries += [
-                _entry(resource, f"{resource.plural}/{sub}", ["create", "get"])
-                for sub in resource.subresources
-            ]
+def _entries(resource: Resource) -> list[dict[str, Any]]:
+    """A resource and its subresources."""
+    plural = resource.plural
+    main = _entry(plural, resource.kind, sorted(SERVED[plural]), namespaced=resource.namespaced)
+    main["shortNames"] = list(resource.short)
+    if plural in LISTED_BY_ALL:
+        main["categories"] = ["all"]
+    return [
+        main,
+        *(
+            _entry(name, "", sorted(SERVED[name]), namespaced=resource.namespaced)
+            | SUBRESOURCE_KINDS[sub]
+            for sub in subresources(resource)
+            for name in [f"{plural}/{sub}"]
+        ),
+    ]
+
+
+def _entry(name: str, kind: str, verbs: list[str], *, namespaced: bool = False) -> dict[str, Any]:
+    """An `APIResource` of apimachinery's meta/v1."""
     return {
-        "kind": "APIResourceList",
-        "apiVersion": "v1",
-        "groupVersion": version,
-        "resources": entries,
-    }
-
-
-def _entry(resource: Resource, name: str, verbs: list[str]) -> dict[str, Any]:
-    entry: dict[str, Any] = {
         "name": name,
-        "singularName": resource.kind.lower() if "/" not in name else "",
-        "namespaced": resource.namespaced,
-        "kind": resource.kind if "/" not in name else "PodPortForwardOptions",
+        "singularName": kind.lower(),
+        "namespaced": namespaced,
+        "kind": kind,
         "verbs": verbs,
     }
-    if "/" not in name:
-        entry["shortNames"] = list(resource.short)
-    return entry

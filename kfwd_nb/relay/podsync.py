@@ -1,7 +1,9 @@
 """Keeps the pods of one node the same in the store and at its agent, over one tunnel.
 
 Pods go down as PUT and DELETE, statuses come up as the lines of one watch. The agent is trusted
-with the status of the pods that are bound to its node, and with nothing else.
+with the status of the pods that are bound to its node, and with those pods that it says it has
+found there (`FOUND_ANNOTATION`): they are put into the store and taken out as it says, like a
+kubelet's mirror pods, unless another pod has the name.
 """
 
 from __future__ import annotations
@@ -13,8 +15,15 @@ from typing import TYPE_CHECKING, NoReturn
 
 import msgspec
 
-from kfwd_nb.errors import KfwdError, LostError
-from kfwd_nb.kube.objects import PID_ANNOTATION, Pod, PodStatus
+from kfwd_nb.errors import KfwdError, LimitError, LostError
+from kfwd_nb.kube.objects import (
+    FOUND_ANNOTATION,
+    PID_ANNOTATION,
+    Namespace,
+    ObjectMeta,
+    Pod,
+    PodStatus,
+)
 from kfwd_nb.kube.podstate import FINISHED
 from kfwd_nb.relay.store import with_metadata
 from kfwd_nb.transport.http import error_of_response
@@ -46,8 +55,9 @@ def orders(bound: Iterable[Pod], held: Mapping[Key, str]) -> Orders:
     """Compare the pods bound to a node with those its agent holds (uid by key). Pure.
 
     A finished pod is not started again; what the store does not know, or wants deleted, is stopped.
+    A pod that the agent has found gets no orders.
     """
-    pods = {_key(pod): pod for pod in bound}
+    pods = {_key(pod): pod for pod in bound if not was_found(pod)}
     wanted = {key: pod for key, pod in pods.items() if pod.metadata.deletion_timestamp is None}
     return Orders(
         start=tuple(
@@ -153,6 +163,7 @@ class PodSync:
     # -- statuses from the agent ------------------------------------------------------------------
 
     async def _follow_statuses(self) -> NoReturn:
+        await self._forget_lost()
         async for line in self._tunnel.lines("/pods?watch=1"):
             try:
                 pod = msgspec.json.decode(line, type=Pod)
@@ -161,7 +172,56 @@ class PodSync:
             self._status_came(pod)
         raise LostError("the agent ended its report.", where="node agent")
 
+    async def _forget_lost(self) -> None:
+        """Take out the pods that the agent had found before, and that went while it was away."""
+        known = [pod for pod in self._store.select(Pod) if self._is_ours(pod)]
+        if not known:
+            return
+        reply = await self._tunnel.request("GET", "/pods")
+        try:
+            held = msgspec.json.decode(reply.body, type=_PodList).items
+        except msgspec.MsgspecError as error:
+            raise LostError(f"the agent sent no pods: {error}.", where="node agent") from None
+        living = {(*_key(pod), pod.metadata.uid) for pod in held}
+        for pod in known:
+            if (*_key(pod), pod.metadata.uid) not in living:
+                self._store.delete(pod)
+
+    def _is_ours(self, pod: Pod | None) -> bool:
+        """The pod is one that this node's agent has found."""
+        return pod is not None and was_found(pod) and pod.spec.node_name == self._node
+
+    def _found_came(self, reported: Pod) -> None:
+        """A pod that the agent has found is there, is another now, or is gone."""
+        known = self._store.get(Pod, *_key(reported))
+        if known is not None and not self._is_ours(known):
+            logger.warning("node %s: the name of its pod %s/%s is taken", self._node, *_key(known))
+            return
+        gone = reported.metadata.deletion_timestamp is not None
+        same = known is not None and known.metadata.uid == reported.metadata.uid
+        if known is not None and gone == same:  # itself is gone, or another has taken its place
+            self._store.delete(known)
+            known = None
+        if gone:
+            return
+        spec = msgspec.structs.replace(reported.spec, node_name=self._node)
+        pod = msgspec.structs.replace(reported, spec=spec)
+        if known is not None:
+            created = known.metadata.creation_timestamp
+            self._store.update(with_metadata(pod, creation_timestamp=created))
+            return
+        space = Namespace(metadata=ObjectMeta(name=pod.metadata.namespace))
+        try:
+            if self._store.get(Namespace, "", space.metadata.name) is None:
+                self._store.create(space)
+            self._store.create(pod, uid=pod.metadata.uid)
+        except LimitError as error:
+            logger.warning("node %s: pod %s/%s: %s", self._node, *_key(pod), error.what)
+
     def _status_came(self, pod: Pod) -> None:
+        if was_found(pod):
+            self._found_came(pod)
+            return
         status = pod.status
         if pod.metadata.deletion_timestamp is not None and status.phase not in FINISHED:
             status = msgspec.structs.replace(status, phase="Failed")
@@ -185,6 +245,17 @@ class PodSync:
         pod = with_metadata(pod, annotations=annotations)
         self._store.update(msgspec.structs.replace(pod, status=status))
         return True
+
+
+class _PodList(msgspec.Struct):
+    """An agent's answer to `GET /pods`."""
+
+    items: list[Pod]
+
+
+def was_found(pod: Pod) -> bool:
+    """The pod is one that its node's agent has found: nobody here starts or ends it."""
+    return FOUND_ANNOTATION in pod.metadata.annotations
 
 
 def _key(pod: Pod) -> Key:

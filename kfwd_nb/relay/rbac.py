@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kfwd_nb.errors import ForbiddenError
 from kfwd_nb.kube.identities import MASTERS, NODES, node_user
@@ -58,6 +58,17 @@ class Authorizer:
         if not self.allows(user, wanted):
             raise forbidden(user, wanted)
 
+    def rules_of(self, user: User, namespace: str) -> dict[str, Any]:
+        """What the user may do in a namespace (authorization.k8s.io `SubjectRulesReviewStatus`)."""
+        rules = [
+            _shown(rule.verbs, rule.api_groups, rule.resources)
+            for rule in self._rules
+            if _concerns(rule, user) and not {"*", namespace}.isdisjoint(rule.namespaces)
+        ]
+        if MASTERS in user.groups:
+            rules.append(_shown(("*",), ("*",), ("*",)))
+        return {"resourceRules": rules, "nonResourceRules": [], "incomplete": False}
+
 
 def forbidden(user: User, wanted: Attributes) -> ForbiddenError:
     """The refusal, as the Kubernetes API server words it."""
@@ -74,6 +85,10 @@ def forbidden(user: User, wanted: Attributes) -> ForbiddenError:
         where="relay",
         hint=f'a rule that allows verb "{wanted.verb}" on "{wanted.resource}" would let it pass.',
     )
+
+
+def _shown(verbs: Iterable[str], groups: Iterable[str], resources: Iterable[str]) -> dict[str, Any]:
+    return {"verbs": list(verbs), "apiGroups": list(groups), "resources": list(resources)}
 
 
 def _own_node(user: User, wanted: Attributes) -> bool:

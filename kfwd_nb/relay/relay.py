@@ -15,9 +15,11 @@ from kfwd_nb.relay.deletion import OrphanCollector
 from kfwd_nb.relay.deployments import DeploymentController
 from kfwd_nb.relay.names import Names
 from kfwd_nb.relay.nodes import Nodes
+from kfwd_nb.relay.portforward import Portforward
 from kfwd_nb.relay.rbac import Authorizer
 from kfwd_nb.relay.scheduler import Scheduler
 from kfwd_nb.relay.store import Store
+from kfwd_nb.transport.endpoint import Endpoint
 from kfwd_nb.transport.server import serve
 from kfwd_nb.transport.tls import client_context, server_context
 from kfwd_nb.transport.tunnel import Tunnel
@@ -25,7 +27,7 @@ from kfwd_nb.transport.tunnel import Tunnel
 if TYPE_CHECKING:
     from kfwd_nb.errors import Hop
     from kfwd_nb.relay.config import RelayConfig
-    from kfwd_nb.transport.http import Request, Response
+    from kfwd_nb.transport.http import Request, Response, Switch
     from kfwd_nb.transport.server import Server
     from kfwd_nb.transport.tunnel_stream import TunnelStream
 
@@ -53,6 +55,7 @@ class Relay:
         authenticator, authorizer = Authenticator(config.tokens), Authorizer(config.rules)
         self._nodes = Nodes(self.store, self._dial)
         self._api = Api(config.cluster, self.store, self._nodes, authenticator, authorizer)
+        self._portforward = Portforward(self.store, self._nodes, authenticator, authorizer)
         self._connect = Connect(Names(self.store), self._nodes, authenticator, authorizer)
 
     async def start(self) -> int:
@@ -68,6 +71,7 @@ class Relay:
             DeploymentController(self.store),
             OrphanCollector(self.store),
             Scheduler(self.store),
+            self._portforward,
         )
         for controller in controllers:
             task = asyncio.create_task(run(controller, self.store))
@@ -90,6 +94,12 @@ class Relay:
         """Answer an API request."""
         return await self._api.answer(request)
 
+    async def upgrade(self, request: Request) -> Response | Switch:
+        """Agree to forward ports of a pod; to nothing else."""
+        if self._portforward.asked(request):
+            return self._portforward.upgrade(request)
+        return await self.request(request)
+
     async def connect(self, request: Request, stream: TunnelStream) -> None:
         """Couple a client's stream with a pod's port."""
         await self._connect.open(request, stream)
@@ -97,7 +107,7 @@ class Relay:
     # -- inside -----------------------------------------------------------------------------------
 
     async def _dial(self, host: str, port: int, node: str) -> Tunnel:
-        return await Tunnel.open(host, port, self._to_agents, server_hostname=node)
+        return await Tunnel.open(Endpoint(host, port, self._to_agents, server_hostname=node))
 
     def _controller_ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and not self.failed.done():

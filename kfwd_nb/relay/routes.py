@@ -12,17 +12,29 @@ The forms are those of the Kubernetes API concepts page ("Resource URIs"):
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from kfwd_nb.errors import NotFoundError
-from kfwd_nb.kube.resources import DEPLOYMENTS, NODES, RESOURCES, Resource
+from kfwd_nb.kube.objects import AnyObject
+from kfwd_nb.kube.resources import (
+    DEPLOYMENTS,
+    NAMESPACES,
+    NODES,
+    PODS,
+    RESOURCES,
+    SERVICES,
+    Resource,
+)
 from kfwd_nb.relay.rbac import Attributes
 from kfwd_nb.relay.status import MethodNotAllowedError
 
 VERBS: dict[tuple[str, bool], str] = {
     ("GET", False): "list",
     ("GET", True): "get",
+    ("HEAD", True): "get",
     ("POST", False): "create",
+    ("POST", True): "create",
     ("PUT", True): "update",
     ("PATCH", True): "patch",
     ("DELETE", True): "delete",
@@ -30,14 +42,23 @@ VERBS: dict[tuple[str, bool], str] = {
 }
 """Kubernetes' verb for a method, on a list (False) or one object (True)."""
 
-COMMON_VERBS = frozenset({"get", "list", "watch", "create", "delete"})
+COMMON_VERBS = frozenset({"get", "list", "watch", "create", "update", "patch", "delete"})
 
 SERVED: dict[str, frozenset[str]] = {
-    **{resource.plural: COMMON_VERBS for resource in RESOURCES},
-    DEPLOYMENTS.plural: COMMON_VERBS | {"update"},
-    NODES.plural: (COMMON_VERBS - {"create"}) | {"update"},
+    PODS.plural: COMMON_VERBS,
+    "pods/portforward": frozenset({"get", "create"}),
+    SERVICES.plural: COMMON_VERBS,
+    DEPLOYMENTS.plural: COMMON_VERBS,
+    "deployments/scale": frozenset({"get", "update", "patch"}),
+    NAMESPACES.plural: COMMON_VERBS,
+    NODES.plural: COMMON_VERBS - {"create", "patch"},
 }
-"""The verbs that each resource knows. A node is created by the PUT of its agent."""
+"""The verbs that each resource and subresource knows. A node is created by its agent's PUT."""
+
+
+def subresources(resource: Resource) -> list[str]:
+    """What can be asked below one object."""
+    return [name.partition("/")[2] for name in SERVED if name.startswith(f"{resource.plural}/")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +83,28 @@ class Call:
     @property
     def attributes(self) -> Attributes:
         """What the rules are asked for."""
-        sub = f"/{self.subresource}" if self.subresource else ""
         return Attributes(
             self.verb,
-            self.resource.plural + sub,
+            self.served,
             self.resource.group,
             self.namespace if self.resource.namespaced else None,
             self.name,
         )
+
+    @property
+    def served(self) -> str:
+        """The resource with its subresource, as `SERVED` and rules name it."""
+        return self.resource.plural + (f"/{self.subresource}" if self.subresource else "")
+
+    @property
+    def kind(self) -> type[AnyObject]:
+        """The type of the objects that are meant."""
+        return cast("type[AnyObject]", self.resource.type)
+
+    @property
+    def dry_run(self) -> bool:
+        """The answer shall be given, and nothing changed."""
+        return self.query.get("dryRun") == "All"
 
 
 def path_of(target: str) -> str:
@@ -117,18 +152,18 @@ def _match(resource: Resource, path: str) -> tuple[str | None, str, str] | None:
     if resource.namespaced and namespace is None and rest:
         return None
     name, subresource = (*rest, "", "")[:2]
-    if subresource and subresource not in resource.subresources:
+    if subresource and subresource not in subresources(resource):
         return None
     return namespace, name, subresource
 
 
 def _check_served(call: Call, method: str) -> None:
-    served = call.verb in SERVED[call.resource.plural]
-    if call.subresource or not served or (call.verb == "create" and not _creatable(call)):
-        raise MethodNotAllowedError(
-            f"the server does not allow {method} on {call.attributes.resource}"
-        )
+    served = call.verb in SERVED[call.served]
+    if not served or (call.verb == "create" and not _creatable(call)):
+        raise MethodNotAllowedError(f"the server does not allow {method} on {call.served}")
 
 
 def _creatable(call: Call) -> bool:
+    if call.name:
+        return bool(call.subresource)
     return call.namespace is not None or not call.resource.namespaced

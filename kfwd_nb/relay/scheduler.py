@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from kfwd_nb.kube.objects import Condition, Node, Pod, condition
+from kfwd_nb.kube.objects import FOUND_ANNOTATION, Condition, Node, Pod, condition
 from kfwd_nb.kube.podstate import FINISHED
 
 if TYPE_CHECKING:
@@ -23,9 +23,11 @@ def assign(pods: Iterable[Pod], nodes: Iterable[Node]) -> list[tuple[Pod, str]]:
     """A node's name for each pod that has none; empty when no node is ready. Pure.
 
     Ties go to the node that sorts first, so the same pods always go to the same nodes. While a node
-    is dialled, nothing is decided: the first of several to answer would get all pods.
+    is dialled, nothing is decided: the first of several to answer would get all pods. A node whose
+    agent only finds pods gets none.
     """
     pods, nodes = list(pods), list(nodes)
+    nodes = [node for node in nodes if FOUND_ANNOTATION not in node.metadata.annotations]
     names = sorted(node.metadata.name for node in nodes if node.ready)
     if not names or any(_connecting(node) for node in nodes):
         return []

@@ -53,10 +53,15 @@ class ExpiredError(KfwdError):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One change; a deleted object is shown as it last was."""
+    """One change; a deleted object is shown as it last was.
+
+    Attributes:
+        former: the object before the change, if there was one.
+    """
 
     type: EventType
     item: Object
+    former: Object | None = None
 
 
 def with_metadata(item: Kind, **changes: Any) -> Kind:
@@ -109,8 +114,8 @@ class Store:
 
     # -- writing ----------------------------------------------------------------------------------
 
-    def create(self, item: Kind) -> Kind:
-        """Add an object; it gets its uid, version and time.
+    def create(self, item: Kind, *, uid: str = "") -> Kind:
+        """Add an object; it gets its uid, if none is given, its version and its time.
 
         Raises:
             AlreadyExistsError: the name is taken.
@@ -124,7 +129,7 @@ class Store:
             raise LimitError(f"the relay holds {MAX_OBJECTS} {plural}; that is its limit.")
         item = with_metadata(
             item,
-            uid=str(uuid.uuid4()),
+            uid=uid or str(uuid.uuid4()),
             creation_timestamp=self.now(),
             deletion_timestamp=None,
         )
@@ -149,8 +154,9 @@ class Store:
             NotFoundError: it is not there.
         """
         former = self.require(type(item), *_key(item))
+        gone = self._record("DELETED", former)
         del self._of(type(item))[_key(item)]
-        return self._record("DELETED", former)
+        return gone
 
     # -- following --------------------------------------------------------------------------------
 
@@ -189,7 +195,8 @@ class Store:
     def _record(self, event: EventType, item: Kind) -> Kind:
         self.revision += 1
         item = with_metadata(item, resource_version=str(self.revision))
-        self._history.append(Event(event, item))
+        former = self._of(type(item)).get(_key(item))
+        self._history.append(Event(event, item, former))
         for waiter in self._waiting:
             if not waiter.done():
                 waiter.set_result(None)

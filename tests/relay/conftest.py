@@ -36,6 +36,7 @@ from kfwd_nb.kube.objects import (
 from kfwd_nb.protocol.connect import parse_authority
 from kfwd_nb.relay.config import RelayConfig, Rule, Token
 from kfwd_nb.relay.relay import Relay
+from kfwd_nb.transport.endpoint import Endpoint
 from kfwd_nb.transport.http import Request, Response
 from kfwd_nb.transport.pump import Pump
 from kfwd_nb.transport.server import Server, serve
@@ -183,7 +184,7 @@ class FakeAgent:
         assert self.server is not None
         cert, key = self._pair()
         tunnel = await Tunnel.open(
-            "127.0.0.1", relay_port, client_context(self.authority.ca, cert=cert, key=key)
+            Endpoint("127.0.0.1", relay_port, client_context(self.authority.ca, cert=cert, key=key))
         )
         node = Node(
             metadata=ObjectMeta(name=self.node, annotations={"kfwd/isolation": "none"}),
@@ -283,7 +284,7 @@ class Bench:
     async def tunnel(self, token: str | None = ADMIN, header: str = "authorization") -> Tunnel:
         headers = {header: f"Bearer {token}"} if token else {}
         context = client_context(self.authority.ca)
-        tunnel = await Tunnel.open("127.0.0.1", self.port, context, headers=headers)
+        tunnel = await Tunnel.open(Endpoint("127.0.0.1", self.port, context), headers=headers)
         self.tunnels.append(tunnel)
         return tunnel
 

@@ -14,6 +14,7 @@ import pytest
 from kfwd_nb._version import __version__
 from kfwd_nb.kube.objects import PID_ANNOTATION, Container, Namespace, ObjectMeta, Pod, PodSpec
 from kfwd_nb.relay.authentication import Authenticator
+from kfwd_nb.transport.endpoint import Endpoint
 from kfwd_nb.transport.tls import client_context
 from kfwd_nb.transport.tunnel import Tunnel
 
@@ -85,7 +86,13 @@ async def test_create_get_list_delete(bench: Any) -> None:
         ("POST", PODS, b"{", 400, "BadRequest", "the body is not JSON"),
         ("POST", PODS, deployment(), 400, "BadRequest", "the body is a apps/v1 Deployment"),
         ("POST", "/api/v1/pods", pod("x"), 405, "MethodNotAllowed", "does not allow POST on pods"),
-        ("PATCH", f"{PODS}/web", b"{}", 405, "MethodNotAllowed", "does not allow PATCH on pods"),
+        ("PATCH", f"{PODS}/web", b"{}", 415, "UnsupportedMediaType", "accepted media types"),
+        ("PATCH", "/api/v1/nodes/n", b"{}", 405, "MethodNotAllowed", "does not allow PATCH on"),
+        ("GET", f"{PODS}/web/portforward", b"", 400, "BadRequest", "Upgrade request required"),
+        ("GET", f"{PODS}?continue=x", b"", 400, "BadRequest", "continue key is not valid"),
+        ("GET", f"{PODS}?resourceVersion=999999", b"", 410, "Expired", "too old"),
+        ("DELETE", f"{PODS}/web", b'{"gracePeriodSeconds": "x"}', 400, "BadRequest", "Expected"),
+        ("PUT", f"{PODS}/web", pod("other"), 400, "BadRequest", 'is not that of the path, "web"'),
         (
             "POST",
             "/api/v1/namespaces/nowhere/pods",
@@ -140,7 +147,7 @@ async def test_a_node_may_write_itself_and_nothing_else(bench: Any) -> None:
     context = client_context(
         bench.authority.ca, cert=folder / "node-1.crt", key=folder / "node-1.key"
     )
-    tunnel = await Tunnel.open("127.0.0.1", bench.port, context)
+    tunnel = await Tunnel.open(Endpoint("127.0.0.1", bench.port, context))
     bench.tunnels.append(tunnel)
     status = {
         "addresses": [{"type": "InternalIP", "address": "127.0.0.1"}],

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from kfwd_nb.transport.endpoint import Endpoint
 from kfwd_nb.transport.tls import client_context
 from kfwd_nb.transport.tunnel import Tunnel
 
@@ -47,7 +48,7 @@ async def test_it_says_where_it_listens_and_ends_when_told(
     assert process.stdout is not None
     async with asyncio.timeout(20):
         port = json.loads(await process.stdout.readline())["listening"]
-        tunnel = await Tunnel.open("127.0.0.1", port, client_context(authority.ca))
+        tunnel = await Tunnel.open(Endpoint("127.0.0.1", port, client_context(authority.ca)))
         assert (await tunnel.request("GET", "/version")).status == 200
         if how == "stdin":
             process.stdin.close()
@@ -91,6 +92,7 @@ async def test_a_port_in_use_is_refused_in_one_line(file: Path) -> None:
 STUCK = """
 import sys, time
 from kfwd_nb.relay import __main__ as program
+from kfwd_nb.transport.endpoint import Endpoint
 
 async def stuck(relay):
     time.sleep(1000)

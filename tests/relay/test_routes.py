@@ -10,7 +10,7 @@ from kfwd_nb.errors import KfwdError, NotFoundError, UsageError
 from kfwd_nb.kube.objects import ObjectMeta, Pod, PodSpec, PodStatus
 from kfwd_nb.kube.resources import RESOURCES, resource_of
 from kfwd_nb.relay.discovery import documents
-from kfwd_nb.relay.routes import route
+from kfwd_nb.relay.routes import SERVED, route
 from kfwd_nb.relay.selectors import parse_selector
 from kfwd_nb.relay.status import MethodNotAllowedError
 
@@ -41,6 +41,17 @@ pytestmark = pytest.mark.pure
             "d",
         ),
         ("GET", "/api/v1/namespaces/namespaces/pods/pods", "get", "pods", "namespaces", "pods"),
+        ("PATCH", "/api/v1/namespaces/a/pods/b", "patch", "pods", "a", "b"),
+        ("GET", "/api/v1/namespaces/a/pods/b/portforward", "get", "pods", "a", "b"),
+        ("POST", "/api/v1/namespaces/a/pods/b/portforward", "create", "pods", "a", "b"),
+        (
+            "PUT",
+            "/apis/apps/v1/namespaces/a/deployments/d/scale",
+            "update",
+            "deployments",
+            "a",
+            "d",
+        ),
     ],
 )
 def test_routes(
@@ -64,11 +75,13 @@ def test_routes(
         ("GET", "/api/v1/namespaces/a/pods/b/portforward/x", NotFoundError),
         ("GET", "/api/v1/namespaces/a/nodes/n", NotFoundError),
         ("GET", "/api/v1/namespaces/a/pods//portforward", NotFoundError),
-        ("POST", "/api/v1/namespaces/a/pods/b/portforward", MethodNotAllowedError),
+        ("PUT", "/api/v1/namespaces/a/pods/b/portforward", MethodNotAllowedError),
+        ("GET", "/api/v1/namespaces/a/pods/b/scale", NotFoundError),
+        ("POST", "/apis/apps/v1/namespaces/a/deployments/d/scale", MethodNotAllowedError),
+        ("POST", "/api/v1/namespaces/a/pods/b", MethodNotAllowedError),
         ("POST", "/api/v1/pods", MethodNotAllowedError),
         ("POST", "/api/v1/nodes", MethodNotAllowedError),
-        ("PUT", "/api/v1/namespaces/a/pods/b", MethodNotAllowedError),
-        ("PATCH", "/api/v1/namespaces/a/pods/b", MethodNotAllowedError),
+        ("PATCH", "/api/v1/nodes/n", MethodNotAllowedError),
         ("DELETE", "/api/v1/namespaces/a/pods", MethodNotAllowedError),
         ("FROB", "/api/v1/namespaces/a/pods", MethodNotAllowedError),
     ],
@@ -100,7 +113,8 @@ def test_discovery_lists_what_is_served() -> None:
         for path in ("/api/v1", "/apis/apps/v1")
         for each in documents("test")[path]["resources"]
     }
-    assert listed == {resource.plural for resource in RESOURCES} | {"pods/portforward"}
+    assert listed == set(SERVED)
+    assert {resource.plural for resource in RESOURCES} <= listed
 
 
 POD = Pod(
@@ -124,6 +138,20 @@ POD = Pod(
         ("", "metadata.name=db", False),
         ("", "spec.nodeName!=n1", False),
         ("app=x", "status.phase=Running,metadata.namespace=a", True),
+        ("", "metadata.name=web,", True),
+        ("app in (x, y)", "", True),
+        ("app in (y),tier=", "", False),
+        ("app notin (y,z)", "", True),
+        ("app notin (x)", "", False),
+        ("other notin (x)", "", True),
+        ("other in ()", "", False),
+        ("tier in ()", "", True),
+        ("app", "", True),
+        ("tier", "", True),
+        ("other", "", False),
+        ("!other", "", True),
+        ("! app", "", False),
+        ("app,!other,tier=", "spec.restartPolicy=Always", True),
     ],
 )
 def test_selectors(labels: str, fields: str, selected: bool) -> None:
@@ -132,7 +160,18 @@ def test_selectors(labels: str, fields: str, selected: bool) -> None:
 
 @pytest.mark.parametrize(
     ("labels", "fields"),
-    [("a in (b)", ""), ("a", ""), ("!a", ""), ("a=b,", ""), ("", "spec.x=1"), ("x" * 5000, "")],
+    [
+        ("a in b", ""),
+        ("a in (b", ""),
+        ("a in (b c)", ""),
+        ("a within (b)", ""),
+        ("a=b,", ""),
+        ("!a=b", ""),
+        ("", "spec.x=1"),
+        ("", "metadata.name in (a)"),
+        ("", "metadata.name"),
+        ("x" * 5000, ""),
+    ],
 )
 def test_other_selectors_are_refused(labels: str, fields: str) -> None:
     with pytest.raises(UsageError):
