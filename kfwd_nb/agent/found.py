@@ -12,7 +12,7 @@ import logging
 import os
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import msgspec
 
@@ -21,15 +21,20 @@ from kfwd_nb.agent.cri import CriClient, CriError, UnimplementedError
 from kfwd_nb.agent.cri_pods import FoundPod, newest, pod_of
 from kfwd_nb.agent.runtime import Sandbox, StartError
 from kfwd_nb.agent.watchers import Watchers
-from kfwd_nb.errors import ForbiddenError, NotFoundError, UnavailableError
+from kfwd_nb.errors import ForbiddenError, LostError, NotFoundError, UnavailableError
 from kfwd_nb.kube.objects import Container, Pod
 from kfwd_nb.kube.timestamps import timestamp
+from kfwd_nb.transport.stream import ByteStream
 
 LOOK = 1.0
 """Seconds between two looks at a runtime that sends no events."""
 
 LOOK_WITH_EVENTS = 10.0
 """Seconds between two looks at a runtime that does, for an event that was lost."""
+
+LAST_WORDS = 2.0
+"""Seconds that connections into a pod have to end by themselves when its sandbox has ended. Its
+network is taken down with it, so an end that was still on its way never comes."""
 
 MAX_FOUND = 500
 """Pods that are shown; five times what a kubelet runs by default."""
@@ -53,6 +58,8 @@ class FoundSandbox(Sandbox):
         self._ended = ended
         self._process = _watched_process(found.pid)
         self._netns = _netns_of(found)
+        self._streams: set[ByteStream] = set()
+        self._name = "/".join(found.key)
         if self._process is not None:
             asyncio.get_running_loop().add_reader(self._process, self._process_ended)
 
@@ -88,12 +95,24 @@ class FoundSandbox(Sandbox):
         """See `Sandbox`; here, only forget it."""
         self.forget()
 
+    def entered(self, stream: ByteStream, over: asyncio.Future[Any]) -> None:
+        """See `server.HeldPod`."""
+        self._streams.add(stream)
+        over.add_done_callback(lambda _: self._streams.discard(stream))
+
     def forget(self) -> None:
-        """Close what is held of it."""
+        """It is gone: close what is held of it, connections too, in a moment."""
         self._unwatch()
+        if self._streams:
+            asyncio.get_running_loop().call_later(LAST_WORDS, self._cut)
         if self._netns is not None:
             os.close(self._netns)
             self._netns = None
+
+    def _cut(self) -> None:
+        error = LostError(f"pod {self._name} is gone: its sandbox has ended.", where="pod")
+        for stream in list(self._streams):
+            stream.close(error)
 
     def _process_ended(self) -> None:
         self._unwatch()
@@ -146,6 +165,11 @@ class Found:
     def name(self) -> str:
         """NAMESPACE/NAME."""
         return "/".join(self.record.key)
+
+    def entered(self, stream: ByteStream, over: asyncio.Future[Any]) -> None:
+        """See `server.HeldPod`."""
+        if self.sandbox is not None:
+            self.sandbox.entered(stream, over)
 
     @property
     def place(self) -> Place:

@@ -11,9 +11,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
@@ -25,6 +26,7 @@ from kfwd_nb.kube.objects import Pod
 from kfwd_nb.protocol.connect import NODE_HEADER, POD_HEADER, parse_authority
 from kfwd_nb.transport.http import Identity, Request, Response
 from kfwd_nb.transport.pump import Pump
+from kfwd_nb.transport.stream import ByteStream
 
 if TYPE_CHECKING:
     from kfwd_nb.transport.tunnel_stream import TunnelStream
@@ -43,6 +45,12 @@ class HeldPod(Protocol):
 
         Raises:
             UnavailableError: it does not run.
+        """
+
+    def entered(self, stream: ByteStream, over: asyncio.Future[Any]) -> None:
+        """`stream` is coupled with one of its ports, until `over` is done.
+
+        A pod whose end cannot end its connections by itself closes them.
         """
 
 
@@ -134,7 +142,7 @@ class AgentHandler:
         except BaseException:
             opened.close()
             raise
-        Pump(stream, opened)
+        worker.entered(stream, Pump(stream, opened).done)
 
     async def _watch(self) -> AsyncGenerator[bytes, None]:
         async with contextlib.aclosing(self._pods.watch()) as changes:

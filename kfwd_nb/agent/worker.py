@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
@@ -23,6 +24,7 @@ from kfwd_nb.agent.runtime import Exit, Runtime, Sandbox, SandboxError, StartErr
 from kfwd_nb.errors import UnavailableError
 from kfwd_nb.kube.objects import PID_ANNOTATION, Container, Pod
 from kfwd_nb.kube.podstate import FINISHED
+from kfwd_nb.transport.stream import ByteStream
 
 logger = logging.getLogger(__name__)
 
@@ -88,6 +90,9 @@ class PodWorker:
                 where="node agent",
             )
         return Place(self.name, self._sandbox)
+
+    def entered(self, stream: ByteStream, over: asyncio.Future[Any]) -> None:
+        """Nothing: the pod's processes hold the other ends, which end with them."""
 
     async def stop(self, grace: float | None = None) -> None:
         """End the pod; returns when nothing of it is left. May be called again and again.

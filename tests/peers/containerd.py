@@ -31,6 +31,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import psutil
+
 from kfwd_nb.transport.endpoint import Endpoint
 
 START_TIME = 30.0
@@ -367,11 +369,14 @@ class Containerd:
         answer = self.cri.ListPodSandbox(api.ListPodSandboxRequest(), timeout=CALL_TIME)
         return [each.id for each in answer.items]
 
-    def portforward_url(self, sandbox: PodSandbox) -> tuple[Endpoint, str]:
-        """Where the streaming server is (in the daemon's network), and a path for one use."""
+    def portforward_url(self, sandbox: PodSandbox, *ports: int) -> tuple[Endpoint, str]:
+        """Where the streaming server is (in the daemon's network), and a path for one use.
+
+        For raw v4 the ports are named here, as a kubelet does; the query of the URL says nothing.
+        """
         from cri_api.v1 import api_pb2 as api
 
-        request = api.PortForwardRequest(pod_sandbox_id=sandbox.id)
+        request = api.PortForwardRequest(pod_sandbox_id=sandbox.id, port=ports)
         url = urlsplit(self.cri.PortForward(request, timeout=CALL_TIME).url)
         assert url.hostname is not None
         assert url.port is not None
@@ -379,18 +384,11 @@ class Containerd:
 
     def _outer(self, pid: int) -> int:
         """The PID in our namespace of a process of the daemon's."""
-        for entry in Path("/proc").iterdir():
-            with contextlib.suppress(OSError, IndexError):
-                if entry.name.isdigit() and _inner_pid(entry) == pid and self._ours(entry):
-                    return int(entry.name)
+        for each in self.processes():
+            with contextlib.suppress(OSError):
+                if _inner_pid(Path(f"/proc/{each}")) == pid:
+                    return each
         raise AssertionError(f"the daemon's process {pid} is not to be seen")
-
-    def _ours(self, entry: Path) -> bool:
-        """The process has the daemon for an ancestor."""
-        number = int(entry.name)
-        while number > 1 and number != self.pid:
-            number = int(Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[1])
-        return number == self.pid
 
     # -- the end ----------------------------------------------------------------------------------
 
@@ -404,9 +402,9 @@ class Containerd:
         if self._channel is not None:
             self._channel.close()
         members = self.processes()
-        for pid in [self.pid or self._process.pid]:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)  # the kernel ends all others of the namespace
+        with contextlib.suppress(ProcessLookupError):
+            # the first process of the namespace: the kernel ends all others of it
+            os.kill(self.pid or self._process.pid, signal.SIGKILL)
         self._process.wait(timeout=CALL_TIME)
         end = time.monotonic() + 10
         while left := [pid for pid in members if _runs(pid)]:
@@ -430,15 +428,12 @@ class Containerd:
         return wrong
 
     def processes(self) -> list[int]:
-        """Every process of the daemon's PID namespace, the daemon itself too."""
-        found = []
-        with contextlib.suppress(OSError):
-            ours = os.readlink(f"/proc/{self.pid}/ns/pid")
-            for entry in Path("/proc").iterdir():
-                with contextlib.suppress(OSError):
-                    if entry.name.isdigit() and os.readlink(entry / "ns/pid") == ours:
-                        found.append(int(entry.name))
-        return found
+        """The daemon and all that descends from it; orphans are its children, too."""
+        try:
+            daemon = psutil.Process(self.pid or -1)
+            return [self.pid, *(each.pid for each in daemon.children(recursive=True))]
+        except (psutil.NoSuchProcess, ValueError):
+            return []
 
     def _remove_cgroups(self) -> None:
         for root in (Path("/sys/fs/cgroup"), *Path("/sys/fs/cgroup").iterdir()):
