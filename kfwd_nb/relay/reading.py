@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from kfwd_nb.errors import LimitError, RemoteProtocolError
+from kfwd_nb.errors import ExpiredError, LimitError, RemoteProtocolError
 from kfwd_nb.kube.objects import Object, ObjectMeta
 from kfwd_nb.relay.forms import Form, form_of, many, one, table
 from kfwd_nb.relay.selectors import Selector, parse_selector
-from kfwd_nb.relay.store import Event, ExpiredError, Store
+from kfwd_nb.relay.store import Event, Store
 from kfwd_nb.transport.http import Request, Response, status_object
 
 if TYPE_CHECKING:

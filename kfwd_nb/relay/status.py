@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from kfwd_nb.errors import ConfigError, KfwdError
-from kfwd_nb.relay.store import AlreadyExistsError, ConflictError, ExpiredError
+from kfwd_nb.relay.store import AlreadyExistsError, ConflictError
 from kfwd_nb.transport.http import Response, status_object, status_response
 
 if TYPE_CHECKING:
@@ -53,7 +53,6 @@ _STATUSES: Mapping[type[KfwdError], tuple[int, str]] = {
     AlreadyExistsError: (409, "AlreadyExists"),
     ConflictError: (409, "Conflict"),
     InvalidError: (422, "Invalid"),
-    ExpiredError: (410, "Expired"),
 }
 """HTTP status and Kubernetes' reason of the errors that only an API has."""
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 import msgspec
 
-from kfwd_nb.errors import KfwdError, LimitError, NotFoundError
+from kfwd_nb.errors import ExpiredError, KfwdError, LimitError, NotFoundError
 from kfwd_nb.kube.nearest import did_you_mean
 from kfwd_nb.kube.resources import resource_of
 from kfwd_nb.kube.timestamps import timestamp
@@ -45,10 +45,6 @@ class AlreadyExistsError(KfwdError):
 
 class ConflictError(KfwdError):
     """The object was changed since it was read (409)."""
-
-
-class ExpiredError(KfwdError):
-    """The version asked for has left the history (410); list anew."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from kfwd_nb.errors import LimitError, NotFoundError
+from kfwd_nb.errors import ExpiredError, LimitError, NotFoundError
 from kfwd_nb.kube.objects import Namespace, ObjectMeta, Pod
 from kfwd_nb.relay import store as store_module
-from kfwd_nb.relay.store import AlreadyExistsError, ExpiredError, Store, with_metadata
+from kfwd_nb.relay.store import AlreadyExistsError, Store, with_metadata
 
 pytestmark = pytest.mark.pure
 
