@@ -66,6 +66,17 @@ class NodeLink:
         if self._tunnel is not None:
             self._tunnel.close()
 
+    def connect_early(self, authority: str) -> TunnelStream:
+        """Open a port of one of the node's pods, and wait for no answer; see `Tunnel`.
+
+        Raises:
+            UnavailableError: the node is not ready.
+            LostError: the agent went away meanwhile.
+        """
+        if self._tunnel is None:
+            raise UnavailableError(f'Node "{self.name}" is not ready: {self._reason()}')
+        return self._tunnel.connect_early(authority)
+
     async def connect(self, authority: str) -> TunnelStream:
         """Open a port of one of the node's pods.
 

@@ -187,13 +187,9 @@ class Portforward:
                 raise _gone(pod)
             if self._pairs >= MAX_PAIRS:
                 raise LimitError(f"the relay carries {MAX_PAIRS} connections; that is its limit.")
+            onward = Authority("pod", meta.namespace, meta.name, pair.port)
+            inner = self._nodes.link(now.spec.node_name).connect_early(str(onward))
             self._pairs += 1
-            try:
-                onward = Authority("pod", meta.namespace, meta.name, pair.port)
-                inner = await self._nodes.link(now.spec.node_name).connect(str(onward))
-            except BaseException:
-                self._pairs -= 1
-                raise
             Pump(pair, inner).done.add_done_callback(self._pair_over)
 
         return serve

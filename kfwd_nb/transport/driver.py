@@ -24,6 +24,10 @@ MAX_UNREAD = 1 << 23
 stops at `WRITE_HIGH_WATER` and one frame."""
 
 
+JOINED = 1 << 14
+"""Octets of payload up to which it is copied behind the control frames, to be one TLS record."""
+
+
 class Framed(Protocol):
     """The one contract of the protocols: bytes in, events out, bytes to send."""
 
@@ -133,12 +137,23 @@ class ConnectionDriver(asyncio.BufferedProtocol, ABC):
                 if self._transport.get_write_buffer_size() > MAX_UNREAD:
                     self.abandon(LimitError(f"the peer leaves {MAX_UNREAD} octets unread."))
 
+    def flush_soon(self) -> None:
+        """Send the control frames that wait, in three turns of the loop.
+
+        Payload for a stream that was just opened is read in the second turn, if there is any; then
+        all goes out in one write, which costs more than all the rest of opening a stream.
+        """
+        later = self._loop.call_soon
+        later(later, later, self.flush)
+
     def write_frame(self, data: bytes | bytearray | memoryview) -> None:
         """Send payload after the control frames that wait. It is copied when this returns."""
         if self._transport is None:
             return
         control = self._framed.data_to_send()
-        if control:
+        if control and len(data) <= JOINED:
+            data = b"".join((control, data))
+        elif control:
             self._transport.write(control)
         self._transport.write(data)
 

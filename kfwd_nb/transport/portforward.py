@@ -83,7 +83,7 @@ class PortforwardConnection:
         pair = PairStream(self._driver, error_id, data_id, port, self._released)
         pair.expect_reply(REUSE_TIMEOUT if request else REPLY_TIMEOUT)
         self._count(1)
-        self._driver.flush()
+        self._driver.flush_soon()
         return pair
 
     def _count(self, change: int) -> None:

@@ -59,6 +59,7 @@ class Tunnel:
         self._headers = dict(headers)
         self._authority = authority
         self._exchanges: dict[int, _Exchange] = {}
+        self._unanswered: dict[int, TunnelStream] = {}
         self.closed: asyncio.Future[KfwdError | None] = asyncio.get_running_loop().create_future()
 
     @classmethod
@@ -203,14 +204,7 @@ class Tunnel:
             KfwdError: the tunnel's other end refuses; the kind says why (`protocol.connect`).
             LostError: the connection went.
         """
-        self._check_alive()
-        fields = [
-            (":method", "CONNECT"),
-            (":authority", authority),
-            *header_lines({**self._headers, **(headers or {})}),
-        ]
-        stream_id = self._driver.connection.open(fields)
-        stream = TunnelStream(self._driver, stream_id)
+        stream_id, stream = self._open_stream(authority, headers or {})
         exchange = _Exchange(asyncio.get_running_loop().create_future())
         self._exchanges[stream_id] = exchange
         self._driver.flush()
@@ -228,6 +222,38 @@ class Tunnel:
         stream.headers = answer
         return stream
 
+    def connect_early(self, authority: str) -> TunnelStream:
+        """Open a CONNECT stream, and wait for no answer: what is written follows at once.
+
+        A refusal comes as the error of `Receiver.closed`; what was written is lost then, and no
+        program has read it.
+
+        Raises:
+            LostError: the connection went.
+        """
+        stream_id, stream = self._open_stream(authority, {})
+        self._unanswered[stream_id] = stream
+        self._driver.flush_soon()
+        return stream
+
+    def _open_stream(self, authority: str, headers: Mapping[str, str]) -> tuple[int, TunnelStream]:
+        self._check_alive()
+        fields = [
+            (":method", "CONNECT"),
+            (":authority", authority),
+            *header_lines({**self._headers, **headers}),
+        ]
+        stream_id = self._driver.connection.open(fields)
+        return stream_id, TunnelStream(self._driver, stream_id)
+
+    def _answered(self, stream: TunnelStream, answer: dict[str, str], stream_id: int) -> None:
+        status = int(answer[":status"])
+        if 200 <= status < 300:
+            stream.headers = answer
+        else:
+            self._driver.reset(stream_id, CANCEL)
+            stream.finish(error_of(status, answer.get("proxy-status")))
+
     def _check_alive(self) -> None:
         if not self.alive:
             error = self.closed.result() if self.closed.done() else None
@@ -243,6 +269,8 @@ class Tunnel:
         exchange = self._exchanges.get(stream_id)
         if exchange is not None and not exchange.headers.done():
             exchange.headers.set_result(dict(headers))
+        elif (stream := self._unanswered.pop(stream_id, None)) is not None:
+            self._answered(stream, dict(headers), stream_id)
 
     def body_received(self, stream_id: int, data: bytes, credit: int) -> None:
         """Queue a piece; at most one stream window is on its way."""
@@ -260,12 +288,14 @@ class Tunnel:
 
     def stream_reset(self, stream_id: int, code: int) -> None:
         """The answer will not come, or not whole."""
+        self._unanswered.pop(stream_id, None)
         exchange = self._exchanges.get(stream_id)
         if exchange is not None:
             self._end_exchange(exchange, reset_error(code))
 
     def connection_over(self, error: KfwdError | None) -> None:
         """Nothing more comes for anybody."""
+        self._unanswered.clear()
         for exchange in self._exchanges.values():
             self._end_exchange(exchange, error or LostError("the tunnel was closed."))
         if not self.closed.done():

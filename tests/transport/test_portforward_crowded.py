@@ -8,7 +8,7 @@ import socket
 import pytest
 from peers.streams import chunk, record, until
 
-from kfwd_nb.transport import driver, pair_stream, spdy
+from kfwd_nb.transport import driver, portforward, spdy
 from kfwd_nb.transport.plain_transport import PlainTransport
 from kfwd_nb.transport.portforward import PortforwardConnection, PortforwardServer
 
@@ -92,7 +92,7 @@ async def test_one_that_stalls_beside_another_holds_first(ends):
 
 
 async def test_a_server_that_never_replies_is_given_up(monkeypatch):
-    monkeypatch.setattr(pair_stream, "REPLY_TIMEOUT", 0.01)
+    monkeypatch.setattr(portforward, "REPLY_TIMEOUT", 0.01)
     a, b = socket.socketpair()
     client = PortforwardConnection()
     a.setblocking(False)
