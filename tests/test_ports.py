@@ -152,7 +152,8 @@ def test_targets(text, kind, name):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "/", "/web", "pod/", "svc/a/b", "node/n1", "deploy.apps/api", "http://x", "pod//x"]
+    "text",
+    ["", "/", "/web", "pod/", "svc/a/b", "node/n1", "deploy.batch/api", "http://x", "pod//x"],
 )
 def test_targets_that_cannot_be_meant(text):
     with pytest.raises(UsageError):

@@ -22,13 +22,7 @@ def run(words: Sequence[str]) -> int:
     Raises:
         KfwdError: the cluster cannot be started, or has ended by itself.
     """
-    parser = Parser(
-        prog="kfwd cluster",
-        description="Run an embedded cluster in the foreground, until SIGINT or SIGTERM.",
-    )
-    parser.add_argument("action", choices=["up"])
-    add_arguments(parser)
-    options = from_arguments(parser.parse_intermixed_args(words))
+    options = from_arguments(parser().parse_intermixed_args(words))
     cluster = MiniCluster(
         options.file,
         nodes=options.nodes,
@@ -43,6 +37,17 @@ def run(words: Sequence[str]) -> int:
             while cluster.notes:
                 say(cluster.notes.popleft())
     return 0
+
+
+def parser() -> Parser:
+    """The parser of the subcommand."""
+    parser = Parser(
+        prog="kfwd cluster",
+        description="Run an embedded cluster in the foreground, until SIGINT or SIGTERM.",
+    )
+    parser.add_argument("action", choices=["up"])
+    add_arguments(parser)
+    return parser
 
 
 def ready_line(cluster: MiniCluster) -> str:

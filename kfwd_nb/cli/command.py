@@ -1,35 +1,68 @@
 """The frame of the command: which subcommand, and how an error looks.
 
-Exit status: 0 for success and for an end by SIGINT or SIGTERM, 1 for a failure, 2 for a line that
-cannot be meant.
+Exit status: 0 for success, for an end by SIGINT or SIGTERM, and when nobody reads the output any
+more; 1 for a failure; 2 for a line that cannot be meant.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import os
+import re
 import signal
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from kfwd_nb._version import __version__
-from kfwd_nb.errors import KfwdError, UsageError, printable
+from kfwd_nb.cli.terminal import let_go, show_error
+from kfwd_nb.errors import KfwdError, UsageError
+
+FORWARD = "port-forward"
 
 COMMANDS = {
-    "port-forward": "forward local ports to a pod, a service or a deployment",
+    FORWARD: "forward local ports to a pod, a service or a deployment",
     "cluster": "run an embedded cluster on this machine",
+    "agent": "make the pods of this machine's container runtime reachable through a relay",
+    "completion": "print what makes a shell's Tab key know this command",
 }
 """The subcommands: each is a module of this package, `-` written `_`, imported when it is used."""
+
+_PORT = re.compile(r"\d*:\S+|\d+", re.ASCII)
+
+OWN_OPTIONS = ("-h", "--help", "--version")
+"""What can stand in the place of a subcommand; any other option is one of `FORWARD`."""
 
 
 class Ended(BaseException):
     """A signal asked us to end; not an `Exception`, so that nothing takes it for a failure."""
 
 
+def program() -> str:
+    """What people typed to get here: `kfwd`, or `kubectl kfwd`."""
+    return "kubectl kfwd" if Path(sys.argv[0]).stem == "kubectl-kfwd" else "kfwd"
+
+
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors look like all others."""
+    """A parser whose errors look like all others, and which is named after how it was called.
+
+    Attributes:
+        actions: what `add_argument` was called for.
+    """
+
+    def __init__(self, *, prog: str = "kfwd", **options: Any) -> None:
+        self.actions: list[argparse.Action] = []
+        name = program() + prog.removeprefix("kfwd")
+        super().__init__(prog=name, allow_abbrev=False, **options)
+
+    def add_argument(self, *names: Any, **facts: Any) -> argparse.Action:
+        """Declare an argument."""
+        self.actions.append(super().add_argument(*names, **facts))
+        return self.actions[-1]
 
     def error(self, message: str) -> NoReturn:
         """Refuse the line.
@@ -45,20 +78,52 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         return _run(list(sys.argv[1:] if words is None else words))
     except KfwdError as error:
-        print(f"error: {printable(error.what)}", file=sys.stderr)
-        if error.hint is not None:
-            print(f"hint: {printable(error.hint)}", file=sys.stderr)
+        show_error(error)
         return error.exit_code
+    except BrokenPipeError:
+        let_go()
+        return 0
     except (KeyboardInterrupt, Ended):
         return 0
 
 
+def chosen(words: list[str]) -> tuple[str, list[str]]:
+    """The subcommand of a line, and its words.
+
+    `svc/api 8080:80` and `web 8080:80` mean `FORWARD`, and so does a line that begins with one of
+    its options; a word that is nothing is returned as it is.
+    """
+    first, rest = words[0], words[1:]
+    if first.startswith("-") and first not in OWN_OPTIONS:
+        if FORWARD in words:
+            words = words.copy()
+            words.remove(FORWARD)
+        return FORWARD, words
+    if first not in COMMANDS and _means_target(words):
+        return FORWARD, words
+    return first, rest
+
+
+def _means_target(words: list[str]) -> bool:
+    """A kind and a name, or a name with a port somewhere after it; no command with a slip in it."""
+    if "/" in words[0]:
+        return True
+    slip = get_close_matches(words[0], COMMANDS, n=1, cutoff=0.75)
+    return not slip and any(map(_PORT.fullmatch, words[1:]))
+
+
 def _run(words: list[str]) -> int:
-    given = _parser().parse_args(words[:1])
-    module = importlib.import_module(f"kfwd_nb.cli.{given.command.replace('-', '_')}")
+    if "_ARGCOMPLETE" in os.environ:
+        from kfwd_nb.cli.completing import answer_shell
+
+        answer_shell()
+    command, rest = chosen(words) if words else ("", [])
+    if command not in COMMANDS:
+        _parser().parse_args(words[:1])
+    module = importlib.import_module(f"kfwd_nb.cli.{command.replace('-', '_')}")
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _end)
-    status: int = module.run(words[1:])
+    status: int = module.run(rest)
     return status
 
 
@@ -71,13 +136,21 @@ def _end(_number: int, _frame: FrameType | None) -> None:
 
 def _parser() -> Parser:
     lines = [f"  {name:14}{what}" for name, what in COMMANDS.items()]
+    name = program()
     parser = Parser(
-        prog="kfwd",
         description="Forward ports of Kubernetes pods.",
-        epilog="\n".join(["commands:", *lines, "", "`kfwd COMMAND --help` shows its options."]),
+        epilog="\n".join(
+            [
+                "commands:",
+                *lines,
+                "",
+                f"`{name} svc/api 8080:80` is short for `{name} {FORWARD} svc/api 8080:80`.",
+                f"`{name} COMMAND --help` shows the options of a command.",
+            ]
+        ),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"kfwd {__version__}")
+    parser.add_argument("--version", action="version", version=f"{name} {__version__}")
     parser.add_argument(
         "command", choices=COMMANDS, metavar="COMMAND", help="one of the commands below"
     )

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable, Iterator, Sequence
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from kfwd_nb.cli.command import Parser
-from kfwd_nb.client import Connection, ForwardedPort, forward
-from kfwd_nb.errors import LostError, printable
-from kfwd_nb.ports import bracketed, parse_ports, split_target
+from kfwd_nb.cli.command import Ended, Parser
+from kfwd_nb.errors import LostError
+from kfwd_nb.kube.typed_options import add_arguments, check
+from kfwd_nb.ports import parse_ports, split_target
+
+if TYPE_CHECKING:
+    from kfwd_nb.cli.narrator import Narrator
+    from kfwd_nb.cli.ports_file import PortsFile
+    from kfwd_nb.client import Forward
 
 LOOK = 0.1
 """Seconds between two looks at the forward's connections."""
@@ -20,28 +27,16 @@ def run(words: Sequence[str]) -> int:
     Raises:
         KfwdError: it cannot be started, or has ended by itself.
     """
-    parser = Parser(
-        prog="kfwd port-forward",
-        description="Forward local ports to a pod, a service or a deployment.",
-    )
-    parser.add_argument("-n", "--namespace", metavar="NS")
-    parser.add_argument("--context", metavar="C", help="context of the kubeconfig")
-    parser.add_argument("--kubeconfig", metavar="F", help="the kubeconfig to use")
-    parser.add_argument(
-        "--address",
-        metavar="A",
-        default="localhost",
-        help="address to listen on (default: localhost, which is 127.0.0.1 and ::1)",
-    )
-    parser.add_argument(
-        "words",
-        nargs="*",
-        metavar="TARGET PORT",
-        help="web, svc/api or deploy/api, then ports: 8080:80, 80, or :80 for any free local one",
-    )
-    given = parser.parse_intermixed_args(words)
+    given = parser().parse_intermixed_args(words)
+    check(given)
     target, ports = split_target(given.words)
     parse_ports(ports)
+
+    from kfwd_nb.cli.narrator import Narrator
+    from kfwd_nb.cli.ports_file import PortsFile
+    from kfwd_nb.client import forward
+
+    file = PortsFile(given.ports_file)
     running = forward(
         str(target),
         *ports,
@@ -49,44 +44,75 @@ def run(words: Sequence[str]) -> int:
         context=given.context,
         kubeconfig=given.kubeconfig,
         address=given.address,
+        dialect=given.dialect,
+        balance=given.balance,
+        pod_running_timeout=given.pod_running_timeout,
+        as_user=given.as_user,
+        as_groups=given.as_groups,
     )
-    narrator = Narrator()
-    told = -1
-    with running:
-        for line in opening_lines(running.ports):
-            print(line, flush=True)
-        while not running.wait(LOOK):
-            if told != (revision := running.revision):
-                told = revision
-                narrator.look(running.connections())
+    try:
+        _attend(running, Narrator(as_json=given.output == "json", verbose=given.verbose), file)
+    finally:
+        file.remove()
     raise LostError(running.reason or "the forward ended by itself.")
 
 
-def opening_lines(ports: Iterable[ForwardedPort]) -> Iterator[str]:
-    """`Forwarding from 127.0.0.1:8080 -> 80`, for each address of each port."""
-    for port in ports:
-        for address in port.addresses:
-            yield f"Forwarding from {bracketed(address)}:{port.local} -> {port.remote}"
+def _attend(running: Forward, narrator: Narrator, file: PortsFile) -> None:
+    """Tell what happens, until it is over; also the end that a signal makes."""
+    from kfwd_nb.cli.events import Watcher, description, listening, stopped
+
+    watcher = Watcher()
+    told = -1
+
+    def look() -> None:
+        for event in watcher.look(running.connections(), running.reason):
+            narrator.tell(event)
+
+    try:
+        with running:
+            file.write(description(running) | {"pid": os.getpid()})
+            narrator.tell(listening(running))
+            while not running.wait(LOOK):
+                if told != (revision := running.revision):
+                    told = revision
+                    look()
+    except Ended:
+        look()
+        narrator.tell(stopped(running))
+        raise
+    look()
+    narrator.tell(stopped(running))
 
 
-class Narrator:
-    """Says what happens to connections: each once when it comes, and once more if it fails."""
-
-    def __init__(self) -> None:
-        self._last = 0
-        self._open: set[int] = set()
-
-    def look(self, connections: Iterable[Connection]) -> None:
-        """Print what is new since the last look."""
-        known = list(connections)
-        self._open &= {each.number for each in known}  # others closed, and are forgotten already
-        for each in known:
-            if each.number > self._last:
-                self._last = each.number
-                self._open.add(each.number)
-                print(f"Handling connection for {each.local}", flush=True)
-            if each.number in self._open and each.closed is not None:
-                self._open.discard(each.number)
-                if each.failed:
-                    words = f"an error occurred forwarding {each.local} -> {each.remote}"
-                    print(f"error: {words}: {printable(each.reason)}", file=sys.stderr, flush=True)
+def parser() -> Parser:
+    """The parser of the subcommand."""
+    parser = Parser(
+        prog="kfwd port-forward",
+        description="Forward local ports to a pod, a service or a deployment.",
+        epilog="With -o json: events listening, opened, pod, waiting, closed, missed, trouble, "
+        "recovered, stopped; README.md has their keys.",
+    )
+    add_arguments(parser)
+    parser.add_argument(
+        "-v", "--verbose", action="store_true", help="say on stderr what happens, and why"
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        choices=["json"],
+        metavar="FORMAT",
+        help="json: one JSON object a line on stdout for everything that happens",
+    )
+    parser.add_argument(
+        "--ports-file",
+        metavar="FILE",
+        type=Path,
+        help="write the ports there as JSON once all of them listen; removed at the end",
+    )
+    parser.add_argument(
+        "words",
+        nargs="*",
+        metavar="TARGET PORT",
+        help="web, svc/api or deploy/api, then ports: 8080:80, 80, or :80 for any free local one",
+    )
+    return parser

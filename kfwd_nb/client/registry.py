@@ -145,6 +145,8 @@ def forward_or_existing(
         _refuse_taken(parameters, [each for each in running if each not in replaced])
         taken = _running.keys() - {each.name for each in replaced}
         new = Forward(name or _free_name(parameters, taken), parameters, access, timeout)
+        if replaced:
+            new.prepare()  # one that cannot be does not end one that is
         for each in replaced:
             each.stop()
             with _lock:

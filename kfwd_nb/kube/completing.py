@@ -6,10 +6,10 @@ decides how long to wait.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from kfwd_nb.errors import KfwdError
+from kfwd_nb.errors import KfwdError, UnavailableError
 from kfwd_nb.ports import kind_of, split_target
 
 if TYPE_CHECKING:
@@ -69,11 +69,21 @@ def names(kind: str, access: ClusterAccess, namespace: str | None) -> tuple[str,
     from kfwd_nb.kube.api import list_objects
     from kfwd_nb.ports import parse_target
 
+    access = replace(access, notice=_end_plugin)
     place = namespace or access.namespace
     if kind.startswith(PORTS):
         return _ports(parse_target(kind.removeprefix(PORTS)), access, place)
     found = list_objects(access, types()[kind], None if kind == "namespace" else place)
     return tuple(sorted(each.metadata.name for each in found))
+
+
+def _end_plugin(line: str) -> None:
+    """At the Tab key nobody sees what an exec plugin asks for, so it is not left waiting for it.
+
+    Raises:
+        UnavailableError: always, through the wait for the plugin, which ends it.
+    """
+    raise UnavailableError(f"the exec plugin wants a person: {line}")
 
 
 def types() -> dict[str, type[Object]]:

@@ -7,8 +7,9 @@
     nsenter       a command in a pod's network      results   what the magics return
     table, rate   forwards → rows (pure)            render    rows → HTML and text (templates/)
     live          tables that follow forwards       output    one output, replaced in place
-    progress      what takes long                   shown     everything is shown exactly once
-    completion    the Tab key                       demo      `make demo`
+    progress      what takes long                   notice    what an exec plugin says
+    shown         everything is shown exactly once  completion  the Tab key
+    demo          `make demo`
 
 IPython is imported here and nowhere else. Nothing heavy is imported before it is used, because
 `%load_ext` is the first thing a notebook does.

@@ -16,7 +16,8 @@ from typing import Any, Literal, NoReturn
 
 from kfwd_nb.cluster.options import Options, add_arguments, from_arguments
 from kfwd_nb.errors import UsageError
-from kfwd_nb.ports import KINDS, Target, parse_ports, split_target
+from kfwd_nb.kube import typed_options
+from kfwd_nb.ports import Target, kind_of, parse_ports, split_target
 
 Loop = Literal["thread", "kernel"]
 
@@ -39,6 +40,11 @@ class ForwardOptions:
     address: str = "localhost"
     name: str | None = None
     loop: Loop = "thread"
+    dialect: str = "auto"
+    balance: bool = False
+    pod_running_timeout: float | None = None
+    as_user: str | None = None
+    as_groups: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,9 +224,7 @@ class Parser(argparse.ArgumentParser):
 def _portforward_parser() -> Parser:
     parser = Parser(prog="%portforward")
     parser.add_argument("words", nargs="*")
-    _add_cluster_options(parser)
-    parser.add_argument("--kubeconfig")
-    parser.add_argument("--address", default="localhost")
+    typed_options.add_arguments(parser)
     parser.add_argument("--name")
     parser.add_argument("--loop", choices=("thread", "kernel"), default="thread")
     parser.add_argument("--stop", metavar="NAME", nargs="?", const="")
@@ -265,10 +269,10 @@ def _add_cluster_options(parser: Parser) -> None:
 
 
 def _refuse_options_without_target(given: argparse.Namespace) -> None:
-    for option in ("namespace", "context", "kubeconfig", "name"):
-        if getattr(given, option) is not None:
+    for word, action in _portforward_parser().options.items():
+        if word.startswith("--") and getattr(given, action.dest) != action.default:
             raise UsageError(
-                f"--{option} needs a target beside it.", hint="as in %portforward web :80."
+                f"{word} needs a target beside it.", hint="as in %portforward web :80."
             )
 
 
@@ -276,6 +280,7 @@ def _forward_options(words: list[str], given: argparse.Namespace) -> ForwardOpti
     _refuse_slips(words)
     target, ports = split_target(words)
     parse_ports(ports)
+    typed_options.check(given)
     return ForwardOptions(
         target=target,
         ports=tuple(ports),
@@ -285,6 +290,11 @@ def _forward_options(words: list[str], given: argparse.Namespace) -> ForwardOpti
         address=given.address,
         name=given.name,
         loop=given.loop,
+        dialect=given.dialect,
+        balance=given.balance,
+        pod_running_timeout=given.pod_running_timeout,
+        as_user=given.as_user,
+        as_groups=tuple(given.as_groups),
     )
 
 
@@ -299,11 +309,11 @@ def _refuse_slips(words: list[str]) -> None:
         meant = port if ":" in port else f":{port}"
         raise UsageError(f"invalid target '{first}'.", hint=f"write `{name} {meant}`.")
     kind, slash, name = first.partition("/")
-    if slash and name and "/" not in name and kind.lower() not in KINDS:
+    if slash and name and "/" not in name and kind_of(kind) is None:
         raise UsageError(
             f"'{kind}' is no resource kind that can be forwarded to.",
-            hint=f"use pod/{name}, svc/{name} or deploy/{name}; if {kind} is a namespace: "
-            f"-n {kind} {' '.join([name, *rest])}.",
+            hint=f"use pod/{name}, svc/{name}, deploy/{name}, or rs, sts, ds, job; "
+            f"if {kind} is a namespace: -n {kind} {' '.join([name, *rest])}.",
         )
 
 

@@ -107,9 +107,10 @@ class block:  # noqa: N801 - read as a keyword of its cell
         self._forward: Forward | None = None
 
     def __enter__(self) -> Forward:
+        from kfwd_nb.notebook.notice import Notice
         from kfwd_nb.notebook.portforward import NOTES, show_forward, start
 
-        forward, outcome = start(self._options)
+        forward, outcome = start(self._options, Notice(self._shell))
         if outcome != "already":
             self._forward = forward
         self._shell.user_ns[self._options.name or DEFAULT_VARIABLE] = forward

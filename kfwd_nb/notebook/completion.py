@@ -22,8 +22,8 @@ from IPython.core.completer import (
     context_matcher,
 )
 
+from kfwd_nb.kube.completing import complete_target
 from kfwd_nb.notebook.arguments import KFWD_COMMANDS, parser_of
-from kfwd_nb.ports import KINDS
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -112,14 +112,8 @@ def _value(option: str, options: Mapping[str, Action], word: str, context: str |
 
 
 def _target(words: list[str], word: str, place: tuple[str | None, str | None]) -> Wanted:
-    if len(words) == 1 and words[0] in KINDS:
-        return Wanted(word, (), KINDS[words[0]], "", *place)
-    if words:
-        return Wanted(word)
-    kind, slash, _ = word.partition("/")
-    if slash and kind in KINDS:
-        return Wanted(word, (), KINDS[kind], f"{kind}/", *place)
-    return Wanted(word, ("svc/", "deploy/"), "pod", "", *place)
+    found = complete_target(words, word)
+    return Wanted(word, found.fixed, found.kind, found.prefix, *place)
 
 
 def _value_of(words: list[str], *options: str) -> str | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 
 from IPython.core.magic import Magics, line_magic, magics_class
@@ -13,6 +15,7 @@ from kfwd_nb.errors import ClusterError, KfwdError
 from kfwd_nb.notebook.arguments import EnterOptions, ListOptions, asks_for_help, parse_kfwd
 from kfwd_nb.notebook.embedded import Lost, embedded
 from kfwd_nb.notebook.live import follower
+from kfwd_nb.notebook.notice import Notice
 from kfwd_nb.notebook.output import Output
 
 if TYPE_CHECKING:
@@ -74,7 +77,9 @@ class KfwdMagics(Magics):
 
         chosen = cast(ListOptions, options)
         _check_not_lost(chosen.context)
-        return listing.pods(chosen) if command == "pods" else listing.services(chosen)
+        ask = listing.pods if command == "pods" else listing.services
+        with self._waiting() as notice:
+            return ask(chosen, notice)
 
     def _up(self, options: Options) -> ClusterUp:
         from kfwd_nb.notebook.progress import Progress
@@ -118,19 +123,36 @@ class KfwdMagics(Magics):
         from kfwd_nb.notebook import listing
 
         embedded.check_not_lost()
-        return listing.status(len(client.forwards()), embedded.isolation_line)
+        with self._waiting() as notice:
+            return listing.status(len(client.forwards()), embedded.isolation_line, notice)
 
     def _nsenter(self, options: EnterOptions) -> Entered:
         from kfwd_nb.notebook import listing
         from kfwd_nb.notebook.nsenter import enter
 
         _check_not_lost(options.context)
-        pid, isolation = listing.process_of(options)
+        with self._waiting() as notice:
+            pid, isolation = listing.process_of(options, notice)
         entered = enter(pid, isolation, options.command)
         if entered.status:
             Output().show(entered.bundle())
             raise KfwdError(f"exit status {entered.status}")
         return entered
+
+    @contextmanager
+    def _waiting(self) -> Iterator[Notice]:
+        """While the cluster is asked: the cell shows what an exec plugin says.
+
+        Raises:
+            KfwdError: an interrupt ended the wait.
+        """
+        notice = Notice(self._shell)
+        try:
+            yield notice
+        except KeyboardInterrupt:
+            raise KfwdError("interrupted; the cluster has not answered yet.") from None
+        finally:
+            notice.over()
 
 
 def _check_not_lost(context: str | None) -> None:

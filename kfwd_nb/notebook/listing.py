@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-from kfwd_nb.errors import NotFoundError, UnavailableError
+from kfwd_nb.errors import ForbiddenError, NotFoundError, UnavailableError
 from kfwd_nb.notebook.results import (
     ClusterStatus,
     PodLine,
@@ -21,48 +23,61 @@ if TYPE_CHECKING:
 
     Kind = TypeVar("Kind", bound=Object)
 
+Notice = Callable[[str], None]
+"""Told what an exec plugin says, a line at a time, on another thread."""
+
+TOOLS = "nicolaka/netshoot"
+"""The image of network tools that `kubectl debug` is asked to take."""
+
+
+def _unheard(line: str) -> None:
+    """Where nobody waits for an exec plugin: at the Tab key."""
+
+
 # The kube floor reads and writes JSON by msgspec, which %load_ext shall not pay for, so it is
 # imported where it is used.
 
 
-def pods(options: ListOptions) -> PodList:
+def pods(options: ListOptions, notice: Notice = _unheard) -> PodList:
     """The pods of a namespace; of all of them in an embedded cluster."""
     from kfwd_nb.kube.objects import Pod
 
-    access, namespace, where = _scope(options)
+    access, namespace, where = _scope(options, notice)
     found = _list_in(access, Pod, namespace)
     return PodList(where, tuple(_pod_line(each, access.namespace) for each in found))
 
 
-def services(options: ListOptions) -> ServiceList:
+def services(options: ListOptions, notice: Notice = _unheard) -> ServiceList:
     """The services of a namespace, a line for each port."""
     from kfwd_nb.kube.objects import Service
 
-    access, namespace, where = _scope(options)
+    access, namespace, where = _scope(options, notice)
     found = _list_in(access, Service, namespace)
     lines = [line for each in found for line in _service_lines(each, access.namespace)]
     return ServiceList(where, tuple(lines))
 
 
-def status(forwards: int, isolation_line: str) -> ClusterStatus:
+def status(forwards: int, isolation_line: str, notice: Notice = _unheard) -> ClusterStatus:
     """The cluster that magics use now.
 
     Args:
         forwards: how many are running in this kernel.
         isolation_line: what the embedded cluster has said of its isolation; may be empty.
+        notice: told what an exec plugin says.
     """
-    from kfwd_nb.kube.objects import ISOLATION_ANNOTATION, Node, Pod, is_true
+    from kfwd_nb.kube.objects import ISOLATION_ANNOTATION, Node, Pod
 
-    access = _access(None)
+    access = _access(None, notice)
+    refusals: list[str] = []
     nodes = tuple(
         (
             each.metadata.name,
             each.metadata.annotations.get(ISOLATION_ANNOTATION, "containers"),
-            "ready" if is_true(each.status.conditions) else "not ready",
+            "ready" if each.ready else "not ready",
         )
-        for each in _list(access, Node, None)
+        for each in _permitted(access, Node, refusals)
     )
-    found = _list(access, Pod, None)
+    found = _permitted(access, Pod, refusals)
     ready = sum(each.ready for each in found)
     return ClusterStatus(
         access.context,
@@ -72,10 +87,20 @@ def status(forwards: int, isolation_line: str) -> ClusterStatus:
         (ready, len(found)),
         forwards,
         isolation_line if access.embedded else "",
+        tuple(refusals),
     )
 
 
-def process_of(options: EnterOptions) -> tuple[int, str]:
+def _permitted(access: ClusterAccess, kind: type[Kind], refusals: list[str]) -> Sequence[Kind]:
+    """All objects of a kind; where they may not be listed, none and the cluster's own words."""
+    try:
+        return _list(access, kind, None)
+    except ForbiddenError as error:
+        refusals.append(error.what)
+        return ()
+
+
+def process_of(options: EnterOptions, notice: Notice = _unheard) -> tuple[int, str]:
     """(PID, isolation) of a pod that runs on this machine.
 
     Raises:
@@ -90,13 +115,8 @@ def process_of(options: EnterOptions) -> tuple[int, str]:
         Pod,
     )
 
-    access = _access(options.context)
+    access = _access(options.context, notice)
     namespace = options.namespace or access.namespace
-    if not access.embedded:
-        raise UnavailableError(
-            f"the pods of {access.context} do not run on this machine.",
-            hint="%kfwd nsenter is for the cluster that %kfwd up starts.",
-        )
     known = {each.metadata.name: each for each in _list(access, Pod, namespace)}
     if options.pod not in known:
         raise NotFoundError(
@@ -104,6 +124,12 @@ def process_of(options: EnterOptions) -> tuple[int, str]:
             hint=did_you_mean(options.pod, known),
         )
     pod = known[options.pod]
+    if not access.embedded:
+        raise UnavailableError(
+            f"the pods of {access.context} are not those of %kfwd up, so no process of theirs can "
+            "be entered from here.",
+            hint=f"in a terminal: {debug_line(options, namespace)}",
+        )
     pid = pod.metadata.annotations.get(PID_ANNOTATION, "")
     if not pid.isdigit() or pod.status.phase != "Running":  # a number may be another's by now
         raise UnavailableError(f'pod "{options.pod}" has no process now ({pod.status.phase}).')
@@ -113,23 +139,24 @@ def process_of(options: EnterOptions) -> tuple[int, str]:
     return int(pid), isolation
 
 
+def debug_line(options: EnterOptions, namespace: str) -> str:
+    """What does the same on any cluster: a container with network tools, in the pod's network."""
+    context = ["--context", options.context] if options.context is not None else []
+    words = ["kubectl", *context, "debug", "-n", namespace, "-it", options.pod]
+    return shlex.join([*words, f"--image={TOOLS}", "--profile=netadmin", "--", *options.command])
+
+
 def names(kind: str, namespace: str | None, context: str | None) -> tuple[str, ...]:
-    """The names of all objects of a kind, for completion.
+    """The names of all objects of a kind, for completion; see `kube.completing.names`."""
+    from kfwd_nb.kube import completing
 
-    Args:
-        kind: `pod`, `svc`, `deploy` or `namespace`.
-        namespace: None means the context's own.
-        context: None means the current one.
-    """
-    access = _access(context)
-    place = None if kind == "namespace" else namespace or access.namespace
-    return tuple(sorted(each.metadata.name for each in _list(access, _kinds()[kind], place)))
+    return completing.names(kind, _access(context), namespace)
 
 
-def _access(context: str | None) -> ClusterAccess:
+def _access(context: str | None, notice: Notice = _unheard) -> ClusterAccess:
     from kfwd_nb.kube import kubeconfig
 
-    return kubeconfig.load(context=context)
+    return replace(kubeconfig.load(context=context), notice=notice)
 
 
 def _list(access: ClusterAccess, kind: type[Kind], namespace: str | None) -> Sequence[Kind]:
@@ -149,7 +176,10 @@ def _list_in(access: ClusterAccess, kind: type[Kind], namespace: str | None) -> 
 
     found = _list(access, kind, namespace)
     if not found and namespace is not None:
-        known = sorted(each.metadata.name for each in _list(access, Namespace, None))
+        try:
+            known = sorted(each.metadata.name for each in _list(access, Namespace, None))
+        except ForbiddenError:
+            return found
         if namespace not in known:
             raise NotFoundError(
                 f'Namespace "{namespace}" not found.', hint=did_you_mean(namespace, known)
@@ -161,28 +191,19 @@ def elsewhere(kind: str, name: str, context: str | None) -> tuple[str, ...]:
     """The namespaces that have an object of this kind and name.
 
     Args:
-        kind: `pod`, `svc` or `deploy`.
+        kind: a value of `ports.KINDS`.
         name: of the object.
         context: None means the current one.
     """
-    found = _list(_access(context), _kinds()[kind], None)
+    from kfwd_nb.kube.completing import types
+
+    found = _list(_access(context), types()[kind], None)
     return tuple(sorted(each.metadata.namespace for each in found if each.metadata.name == name))
 
 
-def _kinds() -> dict[str, type[Object]]:
-    from kfwd_nb.kube import objects
-
-    return {
-        "pod": objects.Pod,
-        "svc": objects.Service,
-        "deploy": objects.Deployment,
-        "namespace": objects.Namespace,
-    }
-
-
-def _scope(options: ListOptions) -> tuple[ClusterAccess, str | None, str]:
+def _scope(options: ListOptions, notice: Notice) -> tuple[ClusterAccess, str | None, str]:
     """(access, namespace to ask for or None for all, words that say so)."""
-    access = _access(options.context)
+    access = _access(options.context, notice)
     if options.everywhere or (access.embedded and options.namespace is None):
         return access, None, f"{access.context}, all namespaces"
     namespace = options.namespace or access.namespace

@@ -19,6 +19,7 @@ from kfwd_nb.notebook.arguments import (
 )
 from kfwd_nb.notebook.embedded import embedded
 from kfwd_nb.notebook.live import INTERVAL, EveryForward, LiveTable, Source, follower
+from kfwd_nb.notebook.notice import Notice
 from kfwd_nb.notebook.output import Output, execution, is_kernel, updates_in_place
 from kfwd_nb.ports import parse_target
 
@@ -77,6 +78,10 @@ class PortforwardMagics(Magics):
             --context C           which cluster of the kubeconfig (else the current one)
             --kubeconfig FILE     another kubeconfig
             --address A           local address to listen on (localhost)
+            --dialect D           auto, websocket, spdy or connect: the wire to the cluster
+            --balance             spread connections over the ready pods
+            --pod-running-timeout TIME   how long to wait for a pod that runs: 30s, 1m30s
+            --as USER, --as-group GROUP  act as that user, if the cluster lets you
             --name N              the forward's name; in a %%portforward cell the variable (fwd)
             --loop thread|kernel  a thread of its own, or the kernel's loop (for code that awaits)
         """
@@ -96,7 +101,7 @@ class PortforwardMagics(Magics):
         return self._show(options)
 
     def _start(self, options: ForwardOptions) -> Forward:
-        forward, outcome = start(options)
+        forward, outcome = start(options, Notice(self._shell))
         show = partial(show_forward, self._shell, forward, NOTES[outcome])
         self._shown.present(forward, show)
         return forward
@@ -133,8 +138,16 @@ class PortforwardMagics(Magics):
         result.raise_error()
 
 
-def start(options: ForwardOptions) -> tuple[Forward, Outcome]:
-    """Start the forward, or find the one that is running with the same options."""
+def start(options: ForwardOptions, notice: Notice) -> tuple[Forward, Outcome]:
+    """Start the forward, or find the one that is running with the same options.
+
+    Args:
+        options: what the line says.
+        notice: shows what an exec plugin says.
+
+    Raises:
+        KfwdError: it cannot be started, or an interrupt ended the wait.
+    """
     from kfwd_nb import client
 
     if options.context is None and options.kubeconfig is None:
@@ -149,11 +162,21 @@ def start(options: ForwardOptions) -> tuple[Forward, Outcome]:
             address=options.address,
             loop=options.loop,
             name=options.name,
+            dialect=options.dialect,
+            balance=options.balance,
+            pod_running_timeout=options.pod_running_timeout,
+            as_user=options.as_user,
+            as_groups=options.as_groups,
+            notice=notice,
         )
+    except KeyboardInterrupt:
+        raise KfwdError("interrupted; no forward was started.") from None
     except NotFoundError as error:
         if options.kubeconfig is None and (hint := _hint_elsewhere(options)):
             error.hint = hint
         raise
+    finally:
+        notice.over()
 
 
 def _hint_elsewhere(options: ForwardOptions) -> str:

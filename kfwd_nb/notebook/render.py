@@ -39,6 +39,7 @@ class Sheet:
         rows: cells of the columns.
         code: lines to copy, or what a command has said.
         busy: it is not over yet.
+        links: URLs in `lines` can be clicked; for the words of programs that the user runs.
     """
 
     title: str
@@ -47,6 +48,7 @@ class Sheet:
     rows: tuple[tuple[str, ...], ...] = ()
     code: tuple[str, ...] = ()
     busy: bool = False
+    links: bool = False
 
 
 def table_bundle(table: Table) -> Bundle:
@@ -82,13 +84,14 @@ def _forward_text(row: ForwardRow) -> list[str]:
     first = f"{addresses}  {target}  {row.context}/{row.namespace}  {state}"
     lines = [f"{first}  {row.connections}  {row.rate}"]
     lines += [f"    {each}" for each in (row.warning, row.failure) if each]
+    if row.dialect:
+        lines.append(f"    dialect {row.dialect}{f': {row.why}' if row.why else ''}")
     if row.rows:
-        head = ("#", "pod", "node", "dialect", "in", "out", "age", "first byte", "state")
+        head = ("#", "state", "in", "out", "pod", "node", "dialect", "age", "first byte", "why")
         cells = [
             (
-                *(str(each.number), each.pod, each.node, each.dialect),
-                *(str(each.bytes_in), str(each.bytes_out), each.age, each.first_byte),
-                f"{each.state}: {each.reason}" if each.reason else each.state,
+                *(str(each.number), each.state, str(each.bytes_in), str(each.bytes_out)),
+                *(each.pod, each.node, each.dialect, each.age, each.first_byte, each.reason),
             )
             for each in row.rows
         ]
@@ -129,6 +132,7 @@ def _template(name: str) -> jinja2.Template:
         lstrip_blocks=True,
         finalize=_visible,
     )
+    environment.filters["visible"] = printable
     return environment.get_template(name)
 
 

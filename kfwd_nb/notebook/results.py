@@ -151,6 +151,7 @@ class ClusterStatus(Result):
         pods: how many are ready, of how many.
         forwards: how many are running in this kernel.
         isolation_line: what `%kfwd up` said of the isolation; empty for another's cluster.
+        refusals: what the cluster does not let us see, in its own words.
     """
 
     context: str
@@ -160,6 +161,7 @@ class ClusterStatus(Result):
     pods: tuple[int, int]
     forwards: int
     isolation_line: str = ""
+    refusals: tuple[str, ...] = ()
 
     def sheet(self) -> Sheet:
         """The cluster in a few lines."""
@@ -177,6 +179,7 @@ class ClusterStatus(Result):
                 )
             ),
             f"pods ready: {self.pods[0]} of {self.pods[1]}; forwards running: {self.forwards}",
+            *self.refusals,
         )
         head = ("node", "isolation", "status")
         return Sheet(f"{kind} {self.context}", lines, head, self.nodes)

@@ -22,6 +22,9 @@ MAX_CONNECTIONS = 12
 
 UNKNOWN = "-"
 
+STATES = {"waiting": "waits for a pod"}
+"""States that want more words; why there is no pod is said once for all, in the forward's line."""
+
 
 @dataclass(frozen=True, slots=True)
 class Bytes:
@@ -81,6 +84,8 @@ class ForwardRow:
         name: empty where it is simply the target's.
         key: the name, whatever it is.
         warning: that others can reach it; empty when it listens on the loopback only.
+        dialect: the wire to the cluster; empty before it is chosen.
+        why: why it is that dialect, in a clause.
         failure: the last connection that failed, and why; empty when none did.
         rest: one line that sums up the connections that have no row; empty when all have one.
     """
@@ -94,6 +99,7 @@ class ForwardRow:
     state: str
     reason: str
     dialect: str
+    why: str
     connections: str
     bytes_in: Bytes
     bytes_out: Bytes
@@ -157,6 +163,7 @@ def _forward(forward: Forward, rate: Rate, now: float) -> ForwardRow:
         state=forward.state,
         reason=forward.reason,
         dialect=forward.dialect,
+        why=forward.dialect_reason,
         connections=", ".join(counts),
         bytes_in=Bytes(totals.bytes_in),
         bytes_out=Bytes(totals.bytes_out),
@@ -220,7 +227,7 @@ def _connection(connection: Connection, now: float) -> ConnectionRow:
         pod=connection.pod or UNKNOWN,
         node=connection.node or UNKNOWN,
         dialect=connection.dialect,
-        state="failed" if connection.failed else connection.state,
+        state="failed" if connection.failed else STATES.get(connection.state, connection.state),
         bytes_in=Bytes(connection.bytes_in),
         bytes_out=Bytes(connection.bytes_out),
         first_byte=UNKNOWN

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -10,8 +11,10 @@ from typing import Self
 
 import pytest
 
+from kfwd_nb import client
 from kfwd_nb._version import __version__
 from kfwd_nb.cli import command, main, port_forward
+from kfwd_nb.cli.command import chosen
 from kfwd_nb.client import Connection
 from kfwd_nb.errors import ConfigError
 
@@ -51,6 +54,13 @@ def test_version() -> None:
         (["cluster", "up", "--nodes", "0"], "error: --nodes 0"),
         (["cluster", "up", "--nodes", "many"], "invalid int value: 'many'"),
         (["cluster", "up", "--isolation", "none"], "invalid choice: 'none'"),
+        (["svc/api", "70000"], "error: invalid port format '70000'."),
+        (["web", "80", "--dialect", "http3"], "invalid choice: 'http3'"),
+        (["web", "80", "--pod-running-timeout", "60"], "invalid duration '60'"),
+        (["web", "80", "--pod-running-timeout", "0s"], "must be higher than zero"),
+        (["web", "80", "--as-group", "devs"], "error: --as-group needs --as beside it."),
+        (["web", "80", "-o", "yaml"], "invalid choice: 'yaml'"),
+        (["completion", "tcsh"], "invalid choice: 'tcsh'"),
     ],
 )
 def test_a_line_that_cannot_be_meant(
@@ -105,7 +115,8 @@ def test_connections_are_asked_for_only_when_something_changed(
     class Fake:
         """A forward that changes twice, at the second look and at the fifth, then ends."""
 
-        ports, reason = (), "over"
+        ports, reason, target, namespace, context = (), "over", "pod/web", "default", "test"
+        server = dialect = dialect_reason = ""
         revision = looks = asked = 0
 
         def wait(self, timeout: float) -> bool:
@@ -124,9 +135,88 @@ def test_connections_are_asked_for_only_when_something_changed(
             pass
 
     fake = Fake()
-    monkeypatch.setattr(port_forward, "forward", lambda *_, **__: fake)
+    monkeypatch.setattr(client, "forward", lambda *_, **__: fake)
     assert main(["port-forward", "web", "80"]) == 1
-    assert (fake.looks, fake.asked) == (7, 3)
+    assert (fake.looks, fake.asked) == (7, 4), "and once at the end"
+
+
+@pytest.mark.parametrize(
+    ("words", "command", "rest"),
+    [
+        (["port-forward", "web", "80"], "port-forward", ["web", "80"]),
+        (["svc/api", "8080:80"], "port-forward", ["svc/api", "8080:80"]),
+        (["svc/api"], "port-forward", ["svc/api"]),
+        (["web", ":80"], "port-forward", ["web", ":80"]),
+        (["web", "-n", "staging", "80"], "port-forward", ["web", "-n", "staging", "80"]),
+        (["-n", "x", "web", "80"], "port-forward", ["-n", "x", "web", "80"]),
+        (["-n", "x", "port-forward", "web", "80"], "port-forward", ["-n", "x", "web", "80"]),
+        (["pod", "web", "http"], "pod", ["web", "http"]),
+        (["prot-forward", "web", "80"], "prot-forward", ["web", "80"]),
+        (["cluster", "up"], "cluster", ["up"]),
+        (["--help"], "--help", []),
+    ],
+)
+def test_a_target_needs_no_command(words: list[str], command: str, rest: list[str]) -> None:
+    assert chosen(words) == (command, rest)
+
+
+@pytest.mark.parametrize("start", ["kubectl-kfwd", "kfwd"])
+def test_it_is_named_after_how_it_was_called(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, start: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", [f"/usr/bin/{start}"])
+    name = start.replace("-", " ")
+    assert main(["web", "8080:0"]) == 2
+    assert main(["port-forward", "--bogus"]) == 2
+    assert f"hint: `{name} port-forward --help` shows" in capsys.readouterr().err
+    for words in (["--version"], ["--help"], ["port-forward", "--help"]):
+        with pytest.raises(SystemExit):
+            main(words)
+        assert name in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("environment", "is_coloured"),
+    [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)],
+)
+def test_colours_are_for_terminals_that_want_them(
+    environment: dict[str, str], is_coloured: bool
+) -> None:
+    ours, theirs = os.openpty()
+    plain = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+    subprocess.run(
+        [sys.executable, "-m", "kfwd_nb.cli", "port-forward", "web"],
+        env=plain | {"TERM": "xterm"} | environment,
+        stderr=theirs,
+        check=False,
+    )
+    os.close(theirs)
+    shown = os.read(ours, 4096).decode()
+    os.close(ours)
+    assert "no port given." in shown
+    assert shown.startswith("\x1b[31merror:") == is_coloured
+    assert ("\x1b" in shown) == is_coloured
+    with_pipe = subprocess.run(
+        [sys.executable, "-m", "kfwd_nb.cli", "port-forward", "web"],
+        env=plain | {"TERM": "xterm"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert with_pipe.stderr.startswith("error: no port given.")
+
+
+def test_a_reader_who_has_left_is_no_failure() -> None:
+    ours, theirs = os.pipe()
+    os.close(ours)
+    result = subprocess.run(
+        [sys.executable, "-m", "kfwd_nb.cli", "completion", "bash"],
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(theirs)
+    assert (result.returncode, result.stderr) == (0, b"")
 
 
 def main_help(*names: str) -> str:

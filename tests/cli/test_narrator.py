@@ -1,61 +1,151 @@
-"""kubectl's lines: what is said of ports and connections."""
+"""What is said of a forward: in kubectl's lines, in more words, and in JSON."""
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
 
-from kfwd_nb.cli.port_forward import Narrator, opening_lines
-from kfwd_nb.client import Connection, ForwardedPort
+from kfwd_nb.cli.events import Event, Watcher
+from kfwd_nb.cli.narrator import Narrator, in_words, json_line
+from kfwd_nb.client import Connection
 
 pytestmark = pytest.mark.pure
 
+LISTENING = Event(
+    "listening",
+    {
+        "target": "pod/web",
+        "namespace": "default",
+        "context": "kind",
+        "server": "https://127.0.0.1:6443",
+        "dialect": "spdy",
+        "dialectReason": "the server refused WebSocket (403)",
+        "ports": [
+            {"addresses": ["127.0.0.1", "::1"], "local": 8080, "remote": 80},
+            {"addresses": ["127.0.0.1"], "local": 40001, "remote": 7},
+        ],
+    },
+)
 
-def connection(number: int, *, closed: bool = False, reason: str = "") -> Connection:
-    return Connection(
-        number,
-        "127.0.0.1:50000",
-        8080,
-        80,
-        opened=1.0,
-        closed=2.0 if closed else None,
-        reason=reason,
-        failed=bool(reason),
-    )
+
+def connection(number: int, *, closed: bool = False, reason: str = "", **facts: Any) -> Connection:
+    facts = {"opened": 1.0, "closed": 2.5 if closed else None} | facts
+    peer, failed = "127.0.0.1:50000", bool(reason)
+    return Connection(number, peer, 8080, 80, reason=reason, failed=failed, **facts)
 
 
-def test_each_address_of_each_port_has_a_line() -> None:
-    ports = [
-        ForwardedPort(("127.0.0.1", "::1"), 8080, 80),
-        ForwardedPort(("127.0.0.1",), 40001, "http"),
-    ]
-    assert list(opening_lines(ports)) == [
+def names(watcher: Watcher, *connections: Connection, trouble: str = "") -> list[str]:
+    return [event.name for event in watcher.look(connections, trouble)]
+
+
+def tell(narrator: Narrator, watcher: Watcher, *connections: Connection) -> None:
+    for event in watcher.look(connections):
+        narrator.tell(event)
+
+
+def test_each_address_of_each_port_has_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    Narrator().tell(LISTENING)
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert out.splitlines() == [
         "Forwarding from 127.0.0.1:8080 -> 80",
         "Forwarding from [::1]:8080 -> 80",
-        "Forwarding from 127.0.0.1:40001 -> http",
+        "Forwarding from 127.0.0.1:40001 -> 7",
     ]
 
 
 def test_each_connection_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
-    narrator = Narrator()
-    narrator.look([connection(1)])
-    narrator.look([connection(1), connection(2)])
-    narrator.look([connection(1, closed=True), connection(2), connection(3, closed=True)])
-    narrator.look([])
-    assert capsys.readouterr().out == 3 * "Handling connection for 8080\n"
+    narrator, watcher = Narrator(), Watcher()
+    tell(narrator, watcher, connection(1))
+    tell(narrator, watcher, connection(1), connection(2))
+    done = connection(1, closed=True), connection(2), connection(3, closed=True)
+    tell(narrator, watcher, *done)
+    tell(narrator, watcher)
+    assert capsys.readouterr() == (3 * "Handling connection for 8080\n", "")
 
 
 def test_a_failed_connection_is_told_with_its_reason(capsys: pytest.CaptureFixture[str]) -> None:
-    narrator = Narrator()
-    narrator.look([connection(1)])
+    narrator, watcher = Narrator(), Watcher()
+    tell(narrator, watcher, connection(1))
     for _ in range(2):
-        narrator.look([connection(1, closed=True, reason="nobody \x07listens.")])
+        tell(narrator, watcher, connection(1, closed=True, reason="nobody \x07listens."))
     out, err = capsys.readouterr()
     assert out == "Handling connection for 8080\n"
     assert err == "error: an error occurred forwarding 8080 -> 80: nobody \\x07listens.\n"
 
 
 def test_what_was_forgotten_meanwhile_is_not_remembered_here() -> None:
-    narrator = Narrator()
+    watcher = Watcher()
     for first in range(1, 1000, 10):
-        narrator.look([connection(number) for number in range(first, first + 10)])
-    assert len(narrator._open) == 10
+        list(watcher.look([connection(number) for number in range(first, first + 10)]))
+    assert len(watcher._open) == 10
+
+
+def test_the_life_of_a_connection() -> None:
+    watcher = Watcher()
+    assert names(watcher, connection(1)) == ["opened"]
+    assert names(watcher, connection(1, state="waiting")) == ["waiting"]
+    assert names(watcher, connection(1, state="waiting")) == []
+    assert names(watcher, connection(1, pod="default/a", state="open")) == ["pod"]
+    assert names(watcher, connection(1, pod="default/b", state="open")) == ["pod"]
+    assert names(watcher, connection(1, pod="default/b", closed=True)) == ["closed"]
+    assert names(watcher, connection(1, pod="default/b", closed=True)) == []
+    assert names(watcher, connection(5, pod="default/b", closed=True)) == [
+        "missed",
+        "opened",
+        "pod",
+        "closed",
+    ]
+
+
+def test_trouble_and_its_end() -> None:
+    watcher = Watcher()
+    assert names(watcher, trouble="lost") == ["trouble"]
+    assert names(watcher, trouble="lost") == []
+    assert names(watcher, trouble="lost again") == ["trouble"]
+    assert names(watcher) == ["recovered"]
+
+
+def test_json_is_one_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    narrator, watcher = Narrator(as_json=True), Watcher()
+    narrator.tell(LISTENING)
+    failed = connection(1, closed=True, reason="r\u00e9fus\n\x1b[31m", bytes_in=7)
+    tell(narrator, watcher, failed)
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert out.isascii()
+    assert "\x1b" not in out
+    first, opened, closed = map(json.loads, out.splitlines())
+    assert {**LISTENING.facts, "event": "listening"}.items() <= first.items()
+    assert first["time"].endswith("Z")
+    assert (opened["event"], opened["connection"], opened["local"]) == ("opened", 1, 8080)
+    assert closed["reason"] == failed.reason
+    assert (closed["failed"], closed["bytesIn"], closed["seconds"]) == (True, 7, 1.5)
+
+
+def test_more_words_go_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+    narrator, watcher = Narrator(verbose=True), Watcher()
+    narrator.tell(LISTENING)
+    tell(narrator, watcher, connection(1, pod="default/a", node="node-1", closed=True))
+    out, err = capsys.readouterr()
+    assert out.count("\n") == 4
+    assert "dialect spdy: the server refused WebSocket (403)\n" in err
+    assert "connection 1 goes to default/a on node-1, port 80, by connect\n" in err
+    assert "connection 1 closed after 1.5 s, 0 bytes in, 0 out" in err
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        Event("waiting", {"connection": 1}),
+        Event("missed", {"connections": 3}),
+        Event("trouble", {"reason": "the connection to the API server was lost."}),
+        Event("recovered", {}),
+        Event("stopped", {"reason": ""}),
+    ],
+)
+def test_every_event_has_words_and_json(event: Event) -> None:
+    assert all(in_words(event))
+    assert json.loads(json_line(event))["event"] == event.name

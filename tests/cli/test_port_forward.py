@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -9,9 +10,11 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from kfwd_nb.cluster import MiniCluster
 
@@ -95,6 +98,77 @@ def test_a_port_that_nobody_listens_on_ends_the_connection_not_the_forward(start
     assert b"pod web" in fetch(good)
 
 
+@pytest.mark.parametrize("dialect", ["websocket", "spdy", "connect"])
+def test_the_dialect_that_was_asked_for(start: Start, dialect: str) -> None:
+    process = start("web", ":80", "--dialect", dialect, "-v", "--pod-running-timeout", "1m30s")
+    port = forwarding(process)
+    assert b"pod web" in fetch(port)
+    said = "".join(process.stderr.readline() for _ in range(4))
+    assert f"dialect {dialect}: asked for" in said
+    assert "connection 1 goes to default/web on node-" in said
+
+
+def test_events_in_json_and_ports_in_a_file(start: Start, tmp_path: Path) -> None:
+    path = tmp_path / "ports.json"
+    path.write_text("of another run")
+    process = start("svc/api", ":80", "-o", "json", "--ports-file", str(path), "--balance")
+    listening = json.loads(process.stdout.readline())
+    found = json.loads(path.read_text())
+    assert listening["event"] == "listening"
+    assert (found["ports"], found["pid"]) == (listening["ports"], process.pid)
+    assert list(tmp_path.iterdir()) == [path]
+    fetch(found["ports"][0]["local"])
+    events = []
+    while "closed" not in [each["event"] for each in events]:
+        events.append(json.loads(process.stdout.readline()))
+    assert [each["event"] for each in events] == ["opened", "pod", "closed"]
+    assert {each["connection"] for each in events} == {1}
+    assert events[1]["pod"].startswith("default/api-")
+    assert events[2]["bytesIn"] > 0
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=10)
+    assert (process.returncode, err) == (0, "")
+    assert json.loads(out.splitlines()[-1])["event"] == "stopped"
+    assert not path.exists()
+
+
+def test_a_ports_file_of_another_is_left(start: Start, tmp_path: Path) -> None:
+    path = tmp_path / "ports.json"
+    process = start("web", ":80", "--ports-file", str(path))
+    forwarding(process)
+    path.unlink()
+    path.write_text("mine")
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=10)
+    assert path.read_text() == "mine"
+
+
+def test_what_an_exec_plugin_says_is_seen(
+    start: Start, cluster: MiniCluster, tmp_path: Path
+) -> None:
+    plain = yaml.safe_load(cluster.kubeconfig.read_text())
+    token = plain["users"][0]["user"]["token"]
+    answer = {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "kind": "ExecCredential",
+        "status": {"token": token},
+    }
+    script = f"echo 'open https://login.example/?code=1' >&2; echo '{json.dumps(answer)}'"
+    plain["users"][0]["user"] = {
+        "exec": {
+            "apiVersion": answer["apiVersion"],
+            "command": "sh",
+            "args": ["-c", script],
+            "interactiveMode": "Never",
+        }
+    }
+    path = tmp_path / "config"
+    path.write_text(json.dumps(plain))
+    process = start("web", ":80", "--kubeconfig", str(path))
+    assert b"pod web" in fetch(forwarding(process))
+    assert process.stderr.readline() == "open https://login.example/?code=1\n"
+
+
 @pytest.mark.parametrize(
     ("words", "environment", "error"),
     [
@@ -104,6 +178,13 @@ def test_a_port_that_nobody_listens_on_ends_the_connection_not_the_forward(start
         (["web", ":80"], {"KUBECONFIG": "/nowhere/config"}, "/nowhere/config"),
         (["web", ":80", "--kubeconfig", "/nowhere/config"], {}, "/nowhere/config"),
         (["web", ":80", "--address", "192.0.2.1"], {}, "192.0.2.1"),
+        (
+            ["web", ":80", "--ports-file", "/dev/null/x"],
+            {},
+            "/dev/null/x: not a dir",
+        ),
+        (["web", ":80", "--ports-file", "/dev/null"], {}, "no ordinary file"),
+        (["web", ":80", "--as", "nobody"], {}, "nobody"),
     ],
 )
 def test_what_cannot_be_had(

@@ -30,6 +30,7 @@ class Forward:
     context: str = "test"
     server: str = "https://127.0.0.1:6443"
     dialect: str = "connect"
+    dialect_reason: str = "the server is a kfwd relay"
     state: str = "listening"
     reason: str = ""
     isolation: str = "netns"
@@ -92,6 +93,7 @@ def make(target: str = "web", *ports: str, name: str = "", **facts: object) -> F
 def forward_or_existing(target: str, *ports: str, name: str | None = None, **options: object):
     if target.endswith("/gone"):
         raise NotFoundError('pod "gone" not found in namespace "default".', hint="no such luck.")
+    options.pop("notice", None)
     parameters = (target, ports, tuple(sorted(options.items(), key=repr)))
     outcome = "started"
     for each in forwards():

@@ -7,12 +7,14 @@ import time
 
 import pytest
 
+from kfwd_nb.kube.completing import PREFIXES
+from kfwd_nb.kube.typed_options import DIALECTS
 from kfwd_nb.notebook.arguments import KFWD_COMMANDS
 from kfwd_nb.notebook.completion import MAX_ASKING, PATIENCE, KnownNames, Wanted, wanted
 
 pytestmark = pytest.mark.pure
 
-ANY = ("svc/", "deploy/")
+ANY = PREFIXES
 
 
 @pytest.mark.parametrize(
@@ -28,7 +30,11 @@ ANY = ("svc/", "deploy/")
         ("%portforward svc/a", Wanted("svc/a", (), "svc", "svc/")),
         ("%portforward services/a", Wanted("services/a", (), "svc", "services/")),
         ("%portforward deploy a", Wanted("a", (), "deploy")),
-        ("%portforward web 80", Wanted("80")),
+        ("%portforward web 80", Wanted("80", (), "ports pod/web")),
+        ("%portforward svc api :", Wanted(":", (), "ports svc/api", ":")),
+        ("%portforward sts/d", Wanted("sts/d", (), "sts", "sts/")),
+        ("%portforward web :80 --dialect ", Wanted("", DIALECTS)),
+        ("%portforward web :80 --as ", Wanted("")),
         ("%portforward -n staging we", Wanted("we", ANY, "pod", "", "staging")),
         ("%portforward --context c -n s svc/", Wanted("svc/", (), "svc", "svc/", "s", "c")),
         ("%portforward -n st", Wanted("st", kind="namespace")),

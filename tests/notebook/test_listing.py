@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kfwd_nb.errors import NotFoundError, UnavailableError
+from kfwd_nb.errors import ForbiddenError, NotFoundError, UnavailableError
 from kfwd_nb.kube.kubeconfig import ClusterAccess
 from kfwd_nb.kube.objects import (
     PID_ANNOTATION,
@@ -38,7 +38,7 @@ def pod(name: str, namespace: str = "default", phase: str = "Running", ports: in
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     access = ClusterAccess("test", "https://127.0.0.1:1", "default", "a test", embedded=True)
-    monkeypatch.setattr(listing, "_access", lambda _: access)
+    monkeypatch.setattr(listing, "_access", lambda *_: access)
 
     def hold(*objects: Any) -> None:
         def found(_: object, kind: type, namespace: str | None) -> list[Any]:
@@ -71,6 +71,45 @@ def test_a_namespace_that_is_not_there_is_no_empty_one(cluster: Callable[..., No
         with pytest.raises(NotFoundError, match='Namespace "emty" not found') as caught:
             ask(ListOptions("emty"))
         assert caught.value.hint == 'did you mean "empty"?'
+
+
+def test_another_cluster_gets_the_line_that_does_the_same(
+    cluster: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = ClusterAccess("prod", "https://127.0.0.1:1", "shop", "a test")
+    monkeypatch.setattr(listing, "_access", lambda *_: elsewhere)
+    cluster(pod("web", "shop"))
+    command = ("sh", "-c", "ip a; ss -t")
+    with pytest.raises(UnavailableError, match="the pods of prod are not those") as caught:
+        listing.process_of(EnterOptions("web", command))
+    assert caught.value.hint == (
+        "in a terminal: kubectl debug -n shop -it web --image=nicolaka/netshoot "
+        "--profile=netadmin -- sh -c 'ip a; ss -t'"
+    )
+    with pytest.raises(UnavailableError) as caught:
+        listing.process_of(EnterOptions("web", ("ip", "a"), "shop", "prod"))
+    assert "kubectl --context prod debug -n shop -it web " in str(caught.value.hint)
+    with pytest.raises(NotFoundError, match='Pod "wbe" not found'):
+        listing.process_of(EnterOptions("wbe", command))
+
+
+def test_what_a_cluster_refuses_is_said_in_its_own_words(
+    cluster: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = 'nodes is forbidden: User "ann" cannot list resource "nodes"'
+
+    def only_pods(_: object, kind: type, namespace: str | None) -> list[Any]:
+        if kind is not Pod or namespace is None:
+            raise ForbiddenError(refused)
+        return []
+
+    monkeypatch.setattr(listing, "_list", only_pods)
+    status = repr(listing.status(0, ""))
+    assert status.count(refused) == 2
+    assert "pods ready: 0 of 0" in status
+    assert len(listing.pods(ListOptions("shop"))) == 0, "namespaces may be hidden, too"
+    with pytest.raises(ForbiddenError, match="ann"):
+        listing.services(ListOptions("shop"))
 
 
 @pytest.mark.parametrize("phase", ["Pending", "Succeeded", "Failed", "Unknown"])

@@ -99,6 +99,44 @@ def test_what_is_wrong_stands_in_the_line_that_is_always_seen(fake: Any) -> None
             assert each in form
 
 
+def test_the_dialect_is_shown_with_its_reason(fake: Any) -> None:
+    forward = fake.make(dialect="spdy", dialect_reason=f"the server refused WebSocket {HOSTILE}")
+    bundle = table_bundle(build([forward], {}, NOON))
+    assert "    dialect spdy: the server refused WebSocket <script>" in bundle["text/plain"]
+    html = bundle["text/html"]
+    check(html)
+    assert html.count("dialect spdy: the server refused WebSocket &lt;script&gt;") == 2
+    assert 'title="dialect spdy' in html
+    starting = table_bundle(build([fake.make(dialect="", dialect_reason="")], {}, NOON))
+    assert "dialect" not in starting["text/plain"]
+
+
+def test_state_and_bytes_come_before_what_a_narrow_cell_cuts_off(fake: Any) -> None:
+    bundle = table_bundle(build([full(fake)], {}, NOON))
+    heads = re.findall(r"<th[^>]*>([^<]+)</th>", bundle["text/html"])
+    assert heads[:4] == ["#", "state", "in", "out"]
+    line = next(each for each in bundle["text/plain"].splitlines() if each.split()[:1] == ["#"])
+    assert line.split()[:4] == heads[:4]
+
+
+def test_a_connection_that_is_held_says_so(fake: Any) -> None:
+    forward = fake.make(reason="1 connection waits for a pod: deploy/api has no pods.")
+    forward.connect(state="waiting", pod="", node="")
+    for form in table_bundle(build([forward], {}, NOON)).values():
+        assert "waits for a pod" in form.replace(forward.reason, "")
+        assert forward.reason in form
+
+
+def test_links_are_for_programs_that_the_user_runs(fake: Any) -> None:
+    line = "open https://login.example/?a=1&b=2 \x1b[1m<b>now</b>"
+    html = sheet_bundle(Sheet("t", (line,), links=True))["text/html"]
+    check(html)
+    assert 'href="https://login.example/?a=1&amp;b=2"' in html
+    assert "<b>" not in html
+    assert "\x1b" not in html
+    assert "<a" not in sheet_bundle(Sheet("t", (line,)))["text/html"]
+
+
 def test_an_empty_table_says_what_to_do() -> None:
     for form in table_bundle(Table(())).values():
         assert EMPTY in form

@@ -1,0 +1,98 @@
+"""Tells events: in kubectl's words, in more words, or as one JSON object a line.
+
+Standard output has what kubectl says, or the JSON; standard error what went wrong and, with `-v`,
+everything else.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from kfwd_nb.cli.events import Event
+from kfwd_nb.cli.terminal import RED, note
+from kfwd_nb.ports import bracketed
+
+
+class Narrator:
+    """Prints events.
+
+    Args:
+        as_json: every event as one JSON object a line, in the place of kubectl's lines.
+        verbose: on stderr everything that happens, not only what fails.
+    """
+
+    def __init__(self, *, as_json: bool = False, verbose: bool = False) -> None:
+        self._as_json = as_json
+        self._verbose = verbose
+
+    def tell(self, event: Event) -> None:
+        """Print an event, if it is one to print."""
+        if self._as_json:
+            print(json_line(event), flush=True)
+        else:
+            for line in plain(event):
+                print(line, flush=True)
+            if failure := failed(event):
+                note(failure, label="error", colour=RED)
+        if self._verbose:
+            for line in in_words(event):
+                note(line)
+
+
+def json_line(event: Event) -> str:
+    """`{"event": ..., "time": ..., ...}`, in ASCII; the time is now, RFC 3339 in UTC."""
+    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return json.dumps({"event": event.name, "time": now, **event.facts})
+
+
+def plain(event: Event) -> Iterator[str]:
+    """Lines of kubectl: one for each address of each port, and one for each connection."""
+    if event.name == "listening":
+        for port in event.facts["ports"]:
+            for address in port["addresses"]:
+                yield f"Forwarding from {bracketed(address)}:{port['local']} -> {port['remote']}"
+    elif event.name == "opened":
+        yield f"Handling connection for {event.facts['local']}"
+
+
+def failed(event: Event) -> str:
+    """The line of kubectl for a connection that failed; empty for any other event."""
+    connection = event.connection
+    if event.name != "closed" or not event.facts["failed"] or connection is None:
+        return ""
+    ports = f"{connection.local} -> {connection.remote}"
+    return f"an error occurred forwarding {ports}: {connection.reason}"
+
+
+def in_words(event: Event) -> Iterator[str]:
+    """What `-v` says of an event."""
+    facts: dict[str, Any] = event.facts
+    number = facts.get("connection")
+    match event.name:
+        case "listening":
+            yield f"{facts['context']}/{facts['namespace']} at {facts['server']}"
+            yield f"dialect {facts['dialect']}: {facts['dialectReason']}"
+        case "opened":
+            yield f"connection {number} from {facts['peer']}"
+        case "waiting":
+            yield f"connection {number} waits for a pod"
+        case "pod":
+            node = f" on {facts['node']}" if facts["node"] else ""
+            where = f"{facts['pod']}{node}, port {facts['port']}"
+            yield f"connection {number} goes to {where}, by {facts['dialect']}"
+        case "closed":
+            how = "failed" if facts["failed"] else "closed"
+            passed = f"{facts['bytesIn']} bytes in, {facts['bytesOut']} out"
+            after = f"after {facts['seconds']} s, {passed}"
+            yield f"connection {number} {how} {after}: {facts['reason']}"
+        case "missed":
+            yield f"{facts['connections']} more connections came and went"
+        case "trouble":
+            yield facts["reason"]
+        case "recovered":
+            yield "all is well again"
+        case "stopped":
+            yield f"stopped: {facts['reason']}" if facts["reason"] else "stopped"
