@@ -37,7 +37,7 @@ from kfwd_nb.transport.websocket import websocket_switch
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
     from kfwd_nb.relay.authentication import Authenticator
     from kfwd_nb.relay.nodes import Nodes
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from kfwd_nb.relay.store import Store
     from kfwd_nb.transport.channel_stream import ChannelStream
 
-    Serve = Callable[[ServedPair | ChannelStream], Awaitable[None]]
+    Serve = Callable[[ServedPair | ChannelStream], None]
 
 SPDY = "spdy/3.1"
 
@@ -179,7 +179,7 @@ class Portforward:
         """How each connection comes into the pod."""
         meta = pod.metadata
 
-        async def serve(pair: ServedPair | ChannelStream) -> None:
+        def serve(pair: ServedPair | ChannelStream) -> None:
             if isinstance(pair, ServedPair):
                 pair.pod = meta.name
             now = self._present(pod)

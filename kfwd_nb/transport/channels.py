@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import quote
 
 from kfwd_nb.errors import KfwdError, LostError, UsageError
@@ -164,12 +164,12 @@ class Channels(WebSocketDriver):
 
 
 class ChannelsServer(Channels):
-    """The server's role: every port is served by a task of its own.
+    """The server's role.
 
     Args:
         ports: that the client asks for.
         encoded: the base64 variant.
-        serve: opens the way into the pod for a stream and couples it; a `KfwdError` that it raises
+        serve: couples a stream with its port, and waits for nothing; a `KfwdError` that it raises
             goes out on the error channel.
         error_text: in which words.
     """
@@ -179,30 +179,21 @@ class ChannelsServer(Channels):
         ports: Sequence[int],
         *,
         encoded: bool,
-        serve: Callable[[ChannelStream], Awaitable[None]],
+        serve: Callable[[ChannelStream], None],
         error_text: ErrorText,
     ) -> None:
         super().__init__(ports, client=False, encoded=encoded, error_text=error_text)
         self._serve = serve
-        self._tasks: set[asyncio.Task[None]] = set()
 
     def opened(self) -> None:
         """Greet, and begin to serve."""
         super().opened()
         for stream in self.streams:
-            task = asyncio.get_running_loop().create_task(self._serve_one(stream))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._serve_one(stream)
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Nobody waits for a port any more."""
-        super().connection_lost(exc)
-        for task in self._tasks:
-            task.cancel()
-
-    async def _serve_one(self, stream: ChannelStream) -> None:
+    def _serve_one(self, stream: ChannelStream) -> None:
         try:
-            await self._serve(stream)
+            self._serve(stream)
         except KfwdError as error:
             stream.close(error)
         except Exception:
@@ -212,7 +203,7 @@ class ChannelsServer(Channels):
 
 def channels_switch(
     request: Request,
-    serve: Callable[[ChannelStream], Awaitable[None]],
+    serve: Callable[[ChannelStream], None],
     error_text: ErrorText = lambda error, _: error.what,
 ) -> Switch:
     """Agree to serve the ports that a raw v4 client asks for.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from kfwd_nb.errors import KfwdError, LimitError, LostError, RemoteProtocolError
 from kfwd_nb.protocol.portforward import (
@@ -157,21 +157,20 @@ class PortforwardServer:
     """One upgraded connection, server role.
 
     Args:
-        serve: couples a pair with the port that it wants, in a task for each; a `KfwdError` that it
-            raises goes out on the error stream, in the kubelet's words.
+        serve: couples a pair with the port that it wants, and waits for nothing; a `KfwdError` that
+            it raises goes out on the error stream, in the kubelet's words.
 
     Attributes:
         protocol: for the transport that carries it.
         closed: done when the connection is over.
     """
 
-    def __init__(self, serve: Callable[[ServedPair], Awaitable[None]]) -> None:
+    def __init__(self, serve: Callable[[ServedPair], None]) -> None:
         self._driver = SpdyDriver(self, client=False)
         self.protocol: asyncio.BufferedProtocol = self._driver
         self.closed: asyncio.Future[KfwdError | None] = asyncio.get_running_loop().create_future()
         self._serve = serve
         self._pairing = Pairing()
-        self._tasks: dict[PairStream, asyncio.Task[None]] = {}
         self._open = 0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -207,8 +206,6 @@ class PortforwardServer:
         """Nobody waits for any pair any more."""
         if self._timer is not None:
             self._timer.cancel()
-        for task in list(self._tasks.values()):
-            task.cancel()
         if not self.closed.done():
             self.closed.set_result(error)
 
@@ -221,26 +218,18 @@ class PortforwardServer:
         pair = ServedPair(self._driver, ids.error_id, ids.data_id, ids.port, self._released)
         pair.take_early(bytes(early.data), ended=early.ended)
         self._open += 1
-        task = asyncio.get_running_loop().create_task(self._run(pair))
-        self._tasks[pair] = task
-        task.add_done_callback(lambda _: self._tasks.pop(pair, None))
-
-    async def _run(self, pair: ServedPair) -> None:
         try:
             if self._open > MAX_PAIRS:
                 raise LimitError(f"{MAX_PAIRS} connections are open on one; that is the limit.")
-            await self._serve(pair)
+            self._serve(pair)
         except KfwdError as error:
             pair.close(error)
         except Exception:
             log.exception("port %d", pair.port)
             pair.close(LostError("an internal error; see the log."))
 
-    def _released(self, pair: PairStream) -> None:
+    def _released(self, _: PairStream) -> None:
         self._open -= 1
-        task = self._tasks.get(pair)
-        if task is not None and task is not asyncio.current_task():
-            task.cancel()
 
     def lone_stream_over(self, stream_id: int) -> None:
         """A stream was reset before the other one of its pair came."""

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import socket
 import struct
+import sys
 from typing import Any
 
 from kfwd_nb.errors import KfwdError, LostError, ResetError
@@ -179,11 +182,29 @@ async def open_socket(sock: socket.socket, address: Any) -> SocketStream:
     """
     try:
         sock.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(sock, address)
+        if not _connected_at_once(sock, address):
+            await asyncio.get_running_loop().sock_connect(sock, address)
         return await accepted_socket(sock)
     except BaseException:
         sock.close()
         raise
+
+
+def _connected_at_once(sock: socket.socket, address: Any) -> bool:
+    """Try, and look again: on loopback the handshake is over when the first call returns.
+
+    Raises:
+        OSError: nobody listens, or the address cannot be reached.
+    """
+    if sys.platform != "linux":
+        return False
+    first = sock.connect_ex(address)
+    number = sock.connect_ex(address) if first == errno.EINPROGRESS else first
+    if number in (0, errno.EISCONN):
+        return True
+    if number in (errno.EALREADY, errno.EINPROGRESS, errno.EAGAIN):
+        return False
+    raise OSError(number, os.strerror(number))
 
 
 async def accepted_socket(sock: socket.socket) -> SocketStream:

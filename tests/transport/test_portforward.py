@@ -28,7 +28,7 @@ class Peer:
         self.client = PortforwardConnection()
         self.server = PortforwardServer(self._serve)
 
-    async def _serve(self, pair: ServedPair) -> None:
+    def _serve(self, pair: ServedPair) -> None:
         pair.pod = "default/web"
         if pair.port in self.refusals:
             raise self.refusals[pair.port]

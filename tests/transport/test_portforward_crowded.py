@@ -21,7 +21,7 @@ PIECE = 1 << 18
 async def ends():
     served: list = []
 
-    async def serve(pair):
+    def serve(pair):
         served.append(pair)
 
     client, server = PortforwardConnection(), PortforwardServer(serve)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import socket
 
 from kfwd_nb.agent.connectors import Connector, Place, connect, failure, refused, system_words
 from kfwd_nb.agent.netns import NamespaceThread
+from kfwd_nb.agent.runtime import Sandbox
 from kfwd_nb.errors import UnavailableError
 from kfwd_nb.transport.stream import ByteStream
 
@@ -17,11 +19,23 @@ NO_IPV6 = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.ENETUNREACH}
 """What the system answers for ::1 where it has no IPv6: so nobody listens there either."""
 
 
+SPARE_SECONDS = 5.0
+"""Seconds that a socket is kept for the next connection to the same pod; it keeps the pod's
+namespace for as long."""
+
+
 class NetnsConnector(Connector):
-    """See the module."""
+    """See the module.
+
+    A socket is made after each connection, for the next one: asking the thread for it would be
+    a good part of the time that opening takes.
+    """
 
     def __init__(self, namespaces: NamespaceThread) -> None:
         self._namespaces = namespaces
+        self._spare: tuple[Sandbox, socket.socket] | None = None
+        self._making: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     async def open(self, pod: Place, port: int) -> ByteStream:
         """See `Connector.open`."""
@@ -34,11 +48,52 @@ class NetnsConnector(Connector):
         tried = []
         for family, address in ADDRESSES:
             try:
-                sock = await self._namespaces.socket(netns, family)
-                return await connect(sock, address, port)
+                sock = self._take_spare(pod.sandbox) if family == socket.AF_INET else None
+                if sock is None:
+                    sock = await self._namespaces.socket(netns, family)
+                stream = await connect(sock, address, port)
             except OSError as error:
                 nobody = {errno.ECONNREFUSED} | (NO_IPV6 if family == socket.AF_INET6 else set())
                 if error.errno not in nobody:
                     raise failure(pod, port, address, error) from None
                 tried.append(f"{address}: {system_words(error)}")
+            else:
+                self._make_spare(pod.sandbox)
+                return stream
         raise refused(pod, port, "; ".join(tried))
+
+    def close(self) -> None:
+        """See `Connector.close`."""
+        if self._making is not None:
+            self._making.cancel()
+        self._drop_spare()
+
+    def _take_spare(self, sandbox: Sandbox) -> socket.socket | None:
+        if self._spare is None or self._spare[0] is not sandbox:
+            return None
+        sock, self._spare = self._spare[1], None
+        return sock
+
+    def _make_spare(self, sandbox: Sandbox) -> None:
+        if self._making is None or self._making.done():
+            loop = asyncio.get_running_loop()
+            self._making = loop.create_task(self._fill(sandbox))
+
+    async def _fill(self, sandbox: Sandbox) -> None:
+        if sandbox.netns is None:
+            return
+        try:
+            sock = await self._namespaces.socket(sandbox.netns, socket.AF_INET)
+        except OSError:
+            return  # it is ending; the next connection will say so
+        self._drop_spare()
+        self._spare = sandbox, sock
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(SPARE_SECONDS, self._drop_spare)
+
+    def _drop_spare(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._spare is not None:
+            self._spare[1].close()
+            self._spare = None
