@@ -235,6 +235,14 @@ class Forward:
     ) -> None:
         await self._runner.run_async(self._stop())
 
+    def prepare(self) -> None:
+        """Connect and resolve, but do not listen yet: that may be another forward's port still.
+
+        Raises:
+            KfwdError: why it cannot be; nothing of it is left then.
+        """
+        self._runner.run(self._prepare())
+
     def start(self) -> None:
         """Connect, resolve, listen. `forward()` calls it.
 
@@ -243,7 +251,7 @@ class Forward:
         """
         self._runner.run(self._start())
 
-    async def _start(self) -> None:
+    async def _prepare(self) -> None:
         raise_descriptor_limit()
         parameters = self.parameters
         dialer = self._dialer = Dialer(
@@ -257,7 +265,15 @@ class Forward:
         try:
             remotes = [spec.remote for spec in parameters.ports]
             await dialer.start(remotes, self._pod_running_timeout)
-            self.isolation = dialer.isolation
+        except BaseException:
+            await self._release()
+            raise
+        self.isolation = dialer.isolation
+
+    async def _start(self) -> None:
+        if self._dialer is None:
+            await self._prepare()
+        try:
             self.ports = tuple([await self._listen(spec) for spec in self.parameters.ports])
         except BaseException:
             await self._release()

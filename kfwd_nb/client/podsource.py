@@ -204,7 +204,7 @@ class PodSource:
                 return pod
             self.why = self._none().what.rstrip(".")
             self._told()
-            left = (settled if now < settled else end) - now
+            left = min(settled if now < settled else end, end) - now
             if self._blind:
                 await asyncio.sleep(min(ASK_AGAIN, left))
                 await self._list(await self._api())

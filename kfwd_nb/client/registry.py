@@ -145,13 +145,17 @@ def forward_or_existing(
         _refuse_taken(parameters, [each for each in running if each not in replaced])
         taken = _running.keys() - {each.name for each in replaced}
         new = Forward(name or _free_name(parameters, taken), parameters, access, timeout)
-        if replaced:
-            new.prepare()  # one that cannot be does not end one that is
-        for each in replaced:
-            each.stop()
-            with _lock:
-                _running.pop(each.name, None)
-        new.start()
+        try:
+            if replaced:
+                new.prepare()  # one that cannot be does not end one that is
+            for each in replaced:
+                each.stop()
+                with _lock:
+                    _running.pop(each.name, None)
+            new.start()
+        except BaseException:
+            new.stop()  # interrupted between the two, it has connections already
+            raise
         with _lock:
             _running[new.name] = new
         return new, "replaced" if replaced else "started"

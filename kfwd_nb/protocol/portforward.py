@@ -136,6 +136,9 @@ _GONE = re.compile(
 """What runtimes say when the pod itself is gone; nothing else may end more than one connection (a
 node without socat says "not found", too)."""
 
+_NOT_NOW = re.compile(r"unable to forward port because pod is not running")
+"""What API servers, kubectl and our own agent say of a pod that is coming or going."""
+
 NOBODY = "nobody listens"
 """So begins what our own agent says of a refused port."""
 
@@ -151,6 +154,8 @@ def error_of_text(text: str, port: int) -> KfwdError:
     words = " ".join(text.split())
     if _GONE.search(words):
         return UnavailableError(f"the pod is gone: {words}", where="pod")
+    if _NOT_NOW.search(words):
+        return UnavailableError(words, where="pod")
     if _REFUSED.search(words):
         known = words.partition(" : ")[2]
         if not known.startswith(NOBODY):  # another runtime's words

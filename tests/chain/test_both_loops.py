@@ -1,4 +1,4 @@
-"""The same conformance steps over `loop="thread"` and `loop="kernel"`."""
+"""The same conformance steps over `loop="thread"` and `loop="kernel"`, in all three dialects."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ PROGRAM = Path(__file__).parents[1] / "peers" / "conformance.py"
 STEPS = re.findall(r"^    (\w+),$", PROGRAM.read_text(), re.MULTILINE)
 
 
+@pytest.mark.parametrize("dialect", ["connect", "websocket", "spdy"])
 @pytest.mark.parametrize("loop", ["thread", "kernel"])
-def test_every_step_holds(cluster, loop):
+def test_every_step_holds(cluster, loop, dialect):
     done = subprocess.run(
-        [sys.executable, PROGRAM, loop, str(cluster.kubeconfig)],
+        [sys.executable, PROGRAM, loop, str(cluster.kubeconfig), dialect],
         capture_output=True,
         text=True,
         timeout=110,

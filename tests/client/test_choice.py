@@ -160,6 +160,8 @@ def test_whoever_is_chosen_is_usable_and_whoever_is_left_is_worse(balance, round
     before = None
     for pods in rounds:
         chosen = choice.next(pods, unready=False)
+        if before not in [each.metadata.uid for each in pods if usable(each)]:
+            before = None  # it is forgotten
         ready = [each for each in pods if usable(each) and each.ready]
         if chosen is None:
             assert not ready

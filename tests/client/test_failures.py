@@ -71,7 +71,7 @@ def test_a_wrong_token(relay, authority, tmp_path):
     path = write_kubeconfig(
         tmp_path / "wrong", f"https://127.0.0.1:{relay.port}", authority.ca, token="expired"
     )
-    with pytest.raises(UnauthorizedError, match="the token is unknown") as caught:
+    with pytest.raises(UnauthorizedError, match="the token is not known") as caught:
         forward("web", ":7", kubeconfig=path)
     assert caught.value.where == "relay"
 
@@ -96,10 +96,11 @@ def test_a_certificate_that_is_not_the_relays(relay, tmp_path):
         forward("web", ":7", kubeconfig=path)
 
 
-def test_a_server_that_is_no_relay(relay, kubeconfig):
+def test_a_dialect_that_the_server_does_not_speak(relay, kubeconfig):
     relay.handler.version = {"gitVersion": "v1.36.0"}
-    with pytest.raises(UnavailableError, match="is no kfwd relay"):
-        forward("web", ":7")
+    with pytest.raises(UsageError, match="is no kfwd relay, and only those speak") as caught:
+        forward("web", ":7", dialect="connect")
+    assert "websocket or spdy" in (caught.value.hint or "")
 
 
 @pytest.mark.parametrize(
@@ -146,11 +147,14 @@ def test_a_failed_start_leaves_nothing(relay, kubeconfig):
     until(lambda: not server.connections)
 
 
-def test_a_forward_that_cannot_replace_another_says_so_once(relay, kubeconfig):
-    forward("web", ":7", name="mine")
-    with pytest.raises(NotFoundError):
-        forward("nobody", ":7", name="mine")
-    assert forward("web", ":7", name="mine").ready
+def test_a_forward_that_cannot_replace_another_leaves_it(relay, kubeconfig):
+    first = forward("web", ":7", name="mine")
+    with connect(first.local_port) as sock:
+        echo(sock, b"x")
+        with pytest.raises(NotFoundError):
+            forward("nobody", ":7", name="mine")
+        assert echo(sock, b"y") == b"y"
+    assert forward("web", ":7", name="mine") is first
 
 
 def test_what_happened_is_told(relay, kubeconfig):
@@ -168,11 +172,11 @@ def test_a_relay_that_comes_back_under_an_idle_forward(relay, kubeconfig):
             echo(sock, b"x")
         until(lambda: fwd.totals.open == 0)
         relay.stop()
-        until(lambda: "the tunnel to the relay was lost" in fwd.reason)
+        until(lambda: "the connection to the API server was lost" in fwd.reason)
         relay.start()
         with connect(fwd.local_port) as sock:
             assert echo(sock, b"y") == b"y"
-            assert fwd.reason == ""
+            until(lambda: fwd.reason == "")
         until(lambda: fwd.totals.open == 0)
         assert not [each for each in fwd.connections() if each.failed]
 

@@ -46,8 +46,8 @@ def test_localhost_is_both_families_on_the_same_port(relay, kubeconfig):
     [
         ("web", "0:7", "web.default.pod:7"),
         ("pod/web", ":echo", "web.default.pod:7"),
-        ("svc/api", ":7", "api.default.svc:7"),
-        ("svc/api", ":echo", "api.default.svc:7"),
+        ("svc/api", ":7", "api-1.default.pod:7"),
+        ("svc/api", ":echo", "api-1.default.pod:7"),
         ("deploy/api", ":7", "api-1.default.pod:7"),
     ],
 )

@@ -21,6 +21,7 @@ class Connection:
         self.closed: asyncio.Future[KfwdError | None] = asyncio.get_running_loop().create_future()
         self.error: KfwdError | None = None
         self.released: Any = None
+        self.spoiled = False
 
     @property
     def alive(self) -> bool:
@@ -102,6 +103,19 @@ async def test_a_dead_one_is_never_given():
         each.closed.set_result(LostError("gone"))
     taken = await pool.take()
     assert taken.alive
+    await settle()
+    assert budget.used == server.living
+
+
+async def test_a_spoiled_one_is_never_given_again():
+    server, budget = Server(), Budget()
+    pool = Pool(server.open, budget)
+    taken = await pool.take()
+    taken.spoiled = True
+    taken.released()
+    await settle()
+    assert not taken.alive
+    assert await pool.take() is not taken
     await settle()
     assert budget.used == server.living
 

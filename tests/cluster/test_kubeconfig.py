@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import stat
 from pathlib import Path
 
@@ -21,7 +22,8 @@ def test_clients_read_it(tmp_path: Path) -> None:
     kubeconfig.write(path, CONTENT)
     access = load(str(path))
     assert (access.context, access.server) == ("kfwd-a1b2c3", "https://127.0.0.1:4711")
-    assert (access.namespace, access.token) == ("default", "a token")
+    assert access.namespace == "default"
+    assert asyncio.run(access.headers()) == {"authorization": "Bearer a token"}
     assert access.ca_data == b"a certificate"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 

@@ -1,4 +1,4 @@
-"""What every forward does, whichever loop it runs on: `python conformance.py LOOP KUBECONFIG`.
+"""What every forward does, whichever loop and dialect: `conformance.py LOOP KUBECONFIG [DIALECT]`.
 
 A program of its own, because `loop="kernel"` changes asyncio in its whole process. It only awaits,
 so that the same steps hold for both loops. Prints the name of each step that held.
@@ -18,6 +18,7 @@ from kfwd_nb import Forward, forward
 MIB = 1 << 20
 LOOP = cast("Literal['thread', 'kernel']", sys.argv[1])
 KUBECONFIG = sys.argv[2]
+DIALECT = sys.argv[3] if len(sys.argv) > 3 else None
 
 Step = Callable[[Forward], Awaitable[None]]
 
@@ -103,7 +104,9 @@ STEPS: list[Step] = [
 
 
 async def main() -> None:
-    async with forward("web", ":7", ":80", ":9", kubeconfig=KUBECONFIG, loop=LOOP) as fwd:
+    ports = (":7", ":80", ":9")
+    async with forward("web", *ports, kubeconfig=KUBECONFIG, loop=LOOP, dialect=DIALECT) as fwd:
+        assert DIALECT in (None, fwd.dialect)
         for step in STEPS:
             await asyncio.wait_for(step(fwd), 60)
             print(step.__name__, flush=True)

@@ -98,6 +98,7 @@ PREFIX = "error forwarding port 80 to pod abc, uid : "
         ('network namespace for sandbox "abc" is closed', Gone),
         ('sandbox container "abc" is not running', Gone),
         ('failed to find sandbox "abc" in store: not found', Gone),
+        ("unable to forward port because pod is not running. Current status=Pending", Gone),
         ("dial tcp4 127.0.0.1:80: connect: connection refused", RefusedError),
         ("read tcp4: read: connection reset by peer", ResetError),
         ("unable to do port forwarding: socat not found", LostError),
