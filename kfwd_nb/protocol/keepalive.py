@@ -32,6 +32,10 @@ class Keepalive:
         self._heard = now
         self._asked = None
 
+    def silence(self, now: float) -> float:
+        """Seconds since the peer was last heard."""
+        return now - self._heard
+
     def due(self, now: float) -> Literal["ping", "lost"] | None:
         """What is to be done now; `ping` is answered once for each question."""
         if self._asked is None:

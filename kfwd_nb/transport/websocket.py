@@ -14,7 +14,6 @@ from kfwd_nb.errors import KfwdError, RemoteProtocolError
 from kfwd_nb.protocol.websocket import ClientHandshake, Piece, accept_fields
 from kfwd_nb.transport.endpoint import Endpoint
 from kfwd_nb.transport.http import Request, Switch
-from kfwd_nb.transport.http1 import feed
 from kfwd_nb.transport.http1_client import Upgraded, UpgradeError, upgrade
 from kfwd_nb.transport.websocket_driver import WebSocketDriver
 
@@ -112,10 +111,13 @@ class WebSocketTunnel(WebSocketDriver):
         Raises:
             RemoteProtocolError: a text message has come.
         """
-        data = b"".join([piece.data for piece in pieces if not piece.text])
+        data: list[bytes | memoryview] = []
+        for piece in pieces:
+            if piece.text:
+                self.inner.deliver(data)
+                raise RemoteProtocolError("a text message came where bytes are tunnelled.")
+            data.append(piece.data)
         self.inner.deliver(data)
-        if any(piece.text for piece in pieces):
-            raise RemoteProtocolError("a text message came where bytes are tunnelled.")
 
     def ended(self, error: KfwdError | None) -> None:
         """It is an end for the protocol inside, too."""
@@ -149,14 +151,14 @@ class _InnerTransport(asyncio.Transport):
 
     # -- reading ----------------------------------------------------------------------------------
 
-    def deliver(self, data: bytes) -> None:
+    def deliver(self, pieces: list[bytes | memoryview]) -> None:
         """Bytes have come."""
         if self._closing:
             return
         if self._held or not self._reading:
-            self._held += data
+            self._held += b"".join(pieces)
         else:
-            feed(self.protocol, data)
+            _feed(self.protocol, pieces)
 
     def lose(self, error: KfwdError | None) -> None:
         """The peer has ended, or the connection has."""
@@ -188,7 +190,7 @@ class _InnerTransport(asyncio.Transport):
     def _go_on(self) -> None:
         if self.is_reading():
             data, self._held = self._held, b""
-            feed(self.protocol, data)
+            _feed(self.protocol, [data])
         if self.is_reading():  # still
             if self._end is not None:
                 self.lose(self._end[0])
@@ -254,3 +256,32 @@ class _InnerTransport(asyncio.Transport):
     def get_protocol(self) -> asyncio.BaseProtocol:
         """The protocol that is called now."""
         return self.protocol
+
+
+def _feed(protocol: asyncio.BaseProtocol, pieces: list[bytes | memoryview]) -> None:
+    """Call `protocol` as a transport would that has read all this at once.
+
+    The pieces may lie in the very buffer that the protocol gives: they only move towards its
+    beginning there, over heads of frames.
+    """
+    if not isinstance(protocol, asyncio.BufferedProtocol):
+        assert isinstance(protocol, asyncio.Protocol)
+        data = b"".join(pieces)
+        if data:
+            protocol.data_received(data)
+        return
+    buffer = memoryview(protocol.get_buffer(-1))
+    filled = 0
+    for piece in pieces:
+        rest = memoryview(piece)
+        while rest:
+            count = min(len(rest), len(buffer) - filled)
+            buffer[filled : filled + count] = rest[:count]
+            rest = rest[count:]
+            filled += count
+            if filled == len(buffer):
+                protocol.buffer_updated(filled)
+                buffer = memoryview(protocol.get_buffer(-1))
+                filled = 0
+    if filled:
+        protocol.buffer_updated(filled)

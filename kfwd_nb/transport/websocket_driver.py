@@ -99,9 +99,9 @@ class WebSocketDriver(asyncio.BufferedProtocol):
 
     def send(self, data: bytes | bytearray | memoryview, *, text: bool = False) -> None:
         """Send a message; `data` is free to be overwritten when this returns."""
-        if not self.over:
-            self._socket.send(data, text=text)
-            self.flush()
+        if not self.over and self._transport is not None:
+            for part in self._socket.message(data, text=text):
+                self._transport.write(part)
 
     def flush(self) -> None:
         """Send what the connection has to say."""

@@ -1,4 +1,4 @@
-"""WebSocket frames against wsproto: the same messages, however the octets are cut."""
+"""WebSocket frames against wsproto and `websockets`: the same, however the octets are cut."""
 
 from __future__ import annotations
 
@@ -9,11 +9,17 @@ import struct
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from websockets.frames import Frame, Opcode
+from websockets.protocol import OPEN, Protocol, Side
+from websockets.utils import apply_mask as pure_apply_mask
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
 
 from kfwd_nb.errors import LimitError, LostError, RemoteProtocolError, UsageError
+from kfwd_nb.protocol import websocket_frames as frames
 from kfwd_nb.protocol.websocket import (
+    FIRST_PART,
+    MAX_FRAME,
     ClientHandshake,
     WebSocketConnection,
     accept_fields,
@@ -71,16 +77,15 @@ def test_any_cutting_of_the_octets_gives_the_same_messages(client, messages, siz
 
 
 @ROLES
-@pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536, 300_000])
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 16_377, 65_535, 65_536, 300_000])
 def test_what_we_send_another_implementation_reads(client, size):
     data = random.Random(size).randbytes(size)
     ours, peer = WebSocketConnection(client=client), other(client)
     buffer = bytearray(data)
-    ours.send(memoryview(buffer))
-    buffer[:] = bytes(size)
-    ours.send(b"words", text=True)
+    peer.receive_data(b"".join(ours.message(memoryview(buffer))))
+    peer.receive_data(b"".join(ours.message(b"words", text=True)))
     ours.close()
-    ours.send(b"too late")
+    assert not list(ours.message(b"too late"))
     peer.receive_data(ours.data_to_send())
     events = list(peer.events())
     gathered = b"".join(bytes(each.data) for each in events if isinstance(each, BytesMessage))
@@ -88,6 +93,48 @@ def test_what_we_send_another_implementation_reads(client, size):
     assert [each.data for each in events if isinstance(each, TextMessage)] == ["words"]
     assert isinstance(events[-1], CloseConnection)
     assert events[-1].code == 1000
+
+
+@ROLES
+@given(
+    messages=st.lists(
+        st.tuples(st.sampled_from([0, 1, 125, 126, 300, 65_535, 65_536, 70_000]), st.booleans()),
+        max_size=5,
+    ),
+    sizes=st.lists(st.sampled_from([1, 2, 3, 7, 14, 1000, 40_000]), min_size=1, max_size=5),
+)
+def test_websockets_reads_what_we_send_and_sends_what_we_read(client, messages, sizes):
+    """A peer of another family than wsproto, with lengths of each form."""
+    ours = WebSocketConnection(client=client)
+    theirs = Protocol(Side.SERVER if client else Side.CLIENT, state=OPEN)
+    expected = []
+    for length, text in messages:
+        data = random.Random(length).randbytes(length)
+        expected.append((text, data))
+        theirs.receive_data(b"".join(ours.message(memoryview(bytearray(data)), text=text)))
+        (theirs.send_text if text else theirs.send_binary)(data)
+    got = [
+        (event.opcode is Opcode.TEXT, bytes(event.data))
+        for event in theirs.events_received()
+        if isinstance(event, Frame)
+    ]
+    assert got == expected
+    wire = b"".join(theirs.data_to_send())
+    found = received(ours, wire, [*sizes, 100_000])
+    assert found == [*expected, False, None]
+
+
+@ROLES
+@pytest.mark.parametrize("over", [0, 1, 5, 100_000])
+def test_a_long_message_is_joined_to_its_head_no_further_than_one_tls_record(client, over):
+    head = 8 if client else 4
+    data = memoryview(bytearray(FIRST_PART - head + over))
+    first, *rest = WebSocketConnection(client=client).message(data)
+    assert len(first) == FIRST_PART
+    assert sum(len(each) for each in rest) == over + (6 if len(data) > 65_535 else 0)
+    assert all(len(each) % FIRST_PART == 0 for each in rest[:-1]), "as few records as can be"
+    if not client:
+        assert all(isinstance(each, memoryview) and each.obj is data.obj for each in rest)
 
 
 @ROLES
@@ -134,6 +181,13 @@ def test_a_long_reason_is_cut_between_characters():
         (b"\x88\x01\x03", RemoteProtocolError),  # half a close code
         (b"\x88\x02\x03\xed", RemoteProtocolError),  # a close code that never is sent
         (b"\x82\x7f" + struct.pack("!Q", 1 << 62), LimitError),
+        (b"\x82\x7f" + struct.pack("!Q", MAX_FRAME + 1), LimitError),
+        (b"\x82\x7f" + struct.pack("!Q", 1 << 63), RemoteProtocolError),  # the top bit
+        (b"\x82\x7e\x00\x7d" + bytes(125), RemoteProtocolError),  # a length too long a way
+        (b"\x82\x7f" + struct.pack("!Q", 65_535), RemoteProtocolError),
+        (b"\x8b\x00", RemoteProtocolError),  # a control opcode that does not exist
+        (b"\x02\x00\x88\x00", RemoteProtocolError),  # a close inside a message
+        (b"\x88\x04\x03\xe8\xff\xff", RemoteProtocolError),  # a reason that is no UTF-8
     ],
 )
 def test_hostile_frames(wire, kind):
@@ -143,6 +197,61 @@ def test_hostile_frames(wire, kind):
         assert outcome[-2] is True
         assert isinstance(ours.error, kind)
         assert ours.data_to_send()[0] == 0x88, "the peer is told"
+        assert not list(ours.message(b"more"))
+
+
+@pytest.mark.parametrize(
+    ("wire", "code"),
+    [
+        (b"\xc2\x00", 1002),
+        (b"\x88\x04\x03\xe8\xff\xff", 1007),
+        (b"\x82\x7f" + struct.pack("!Q", 1 << 62), 1009),
+    ],
+)
+def test_the_code_that_a_hostile_server_is_told(wire, code):
+    ours, peer = WebSocketConnection(client=True), other(True)
+    ours.receive(wire)
+    peer.receive_data(ours.data_to_send())
+    (close,) = peer.events()
+    assert isinstance(close, CloseConnection)
+    assert close.code == code
+
+
+@pytest.mark.parametrize(
+    "head", [b"\x82\x01", b"\x89\x00", b"\x82\x7e\x01\x00", b"\x88\x02\x03\xe8"]
+)
+def test_a_client_whose_frame_has_no_mask(head):
+    ours = WebSocketConnection(client=False)
+    assert ours.receive(head + bytes(256)) == []
+    assert isinstance(ours.error, RemoteProtocolError)
+
+
+@ROLES
+def test_what_comes_after_a_close_is_ignored_however_it_is_cut(client):
+    first, later = other(client), other(client)
+    wire = first.send(CloseConnection(1000)) + later.send(BytesMessage(b"x")) + b"\xff\xff"
+    for sizes in ([1], [100]):
+        ours = WebSocketConnection(client=client)
+        assert received(ours, wire, sizes) == [True, None]
+
+
+def test_our_own_close_is_answered_once():
+    ours, peer = WebSocketConnection(client=True), other(True)
+    ours.close()
+    peer.receive_data(ours.data_to_send())
+    (asked,) = peer.events()
+    assert isinstance(asked, CloseConnection)
+    ours.receive(peer.send(asked.response()))
+    assert ours.ended
+    assert ours.error is None
+    assert ours.data_to_send() == b""
+
+
+def test_masks_without_the_c_of_a_wheel():
+    data, key = random.Random(1).randbytes(1001), b"\x01\x82\x03\x84"
+    assert frames.apply_mask(memoryview(data), key) == pure_apply_mask(data, key)
+    cut = frames.apply_mask(data[:7], key) + frames.apply_mask(data[7:], frames.turned(key, 7))
+    assert cut == pure_apply_mask(data, key)
 
 
 @ROLES

@@ -122,6 +122,24 @@ async def test_bytes_go_both_ways_in_messages_of_any_size(pair, sizes):
         assert hashlib.sha256(side.received).digest() == hashlib.sha256(data).digest()
 
 
+@pytest.mark.parametrize("side", [0, 1])
+async def test_a_protocol_with_a_small_buffer_gets_it_all(pair, side, monkeypatch):
+    one, other = pair[side], pair[1 - side]
+    small = memoryview(bytearray(5))
+    received = bytearray()
+
+    def updated(count: int) -> None:
+        received.extend(small[:count])
+
+    monkeypatch.setattr(other, "get_buffer", lambda _: small)
+    monkeypatch.setattr(other, "buffer_updated", updated)
+    data = random.Random(5).randbytes(1003)
+    for start in range(0, len(data), 7):
+        one.transport.write(data[start : start + 7])
+    await until(lambda: len(received) == len(data))
+    assert received == data
+
+
 async def test_masks_are_not_to_be_foreseen(pair):
     """RFC 6455 §5.3: each frame has a fresh one, and zero would be none."""
     mine, _ = pair
