@@ -14,7 +14,13 @@ from collections.abc import Awaitable, Callable
 from typing import Literal, get_args
 
 from kfwd_nb.client.pool import Budget, Pool
-from kfwd_nb.errors import LostError, UsageError
+from kfwd_nb.errors import (
+    ForbiddenError,
+    LostError,
+    NotFoundError,
+    RemoteProtocolError,
+    UsageError,
+)
 from kfwd_nb.kube.api import ApiClient
 from kfwd_nb.kube.kubeconfig import ClusterAccess
 from kfwd_nb.kube.objects import Pod
@@ -29,7 +35,7 @@ DialectName = Literal["connect", "websocket", "spdy"]
 Api = Callable[[], Awaitable[ApiClient]]
 """Gives a client that stands."""
 
-MAX_POOLS = 20
+MAX_POOLS = 100
 """Pods whose connections are kept; beyond it, those of the pod that was used least recently end."""
 
 
@@ -64,8 +70,10 @@ class Dialect(ABC):
         self.half_closes = half_closes
 
     @abstractmethod
-    async def open(self, pod: Pod, port: int) -> ByteStream:
+    async def open(self, pod: Pod, port: int, *, fresh: bool = False) -> ByteStream:
         """Open a port of a pod; what is not known yet comes with the stream's `closed`.
+
+        `fresh`: over nothing that idled, for that has failed.
 
         Raises:
             KfwdError: why it cannot be; `where` names the hop.
@@ -87,7 +95,7 @@ class ConnectDialect(Dialect):
         super().__init__(reason, half_closes=True)
         self._api = api
 
-    async def open(self, pod: Pod, port: int) -> ByteStream:
+    async def open(self, pod: Pod, port: int, *, fresh: bool = False) -> ByteStream:
         """See `Dialect.open`; answered when the port inside the pod is connected."""
         tunnel = (await self._api()).tunnel
         if tunnel is None:
@@ -108,10 +116,10 @@ class UpgradedDialect(Dialect):
         self._budget = Budget()
         self._pools: dict[str, Pool] = {}
 
-    async def open(self, pod: Pod, port: int) -> ByteStream:
+    async def open(self, pod: Pod, port: int, *, fresh: bool = False) -> ByteStream:
         """See `Dialect.open`; nothing is waited for but a free connection."""
         try:
-            connection = await self._pool(pod).take()
+            connection = await self._pool(pod).take(fresh=fresh)
         except UpgradeError as error:
             raise error.cause from None
         return connection.open(port)
@@ -152,13 +160,21 @@ class UpgradedDialect(Dialect):
         return await opener(self._access, pod.metadata.namespace, pod.metadata.name)
 
 
+async def is_relay(api: ApiClient) -> bool:
+    """The server says that it is a kfwd relay; one that does not say who it is is none."""
+    try:
+        return "kfwd" in await api.version()
+    except (ForbiddenError, NotFoundError):
+        return False
+
+
 async def choose(access: ClusterAccess, api: Api, pod: Pod, wanted: DialectName | None) -> Dialect:
     """The dialect for this cluster, with a connection to `pod` where it needs one.
 
     Raises:
         KfwdError: none works; the error is that of the last one tried.
     """
-    relay = "kfwd" in await (await api()).version()
+    relay = await is_relay(await api())
     if wanted == "connect" or (wanted is None and relay):
         if not relay:
             raise UsageError(
@@ -175,6 +191,8 @@ async def choose(access: ClusterAccess, api: Api, pod: Pod, wanted: DialectName 
         return await _warmed(first, pod)
     except UpgradeError as error:
         reason = f"the server refused WebSocket ({error.status}: {error.what.rstrip('.')})"
+    except (LostError, RemoteProtocolError) as error:
+        reason = f"no WebSocket could be agreed on ({error.what.rstrip('.')})"
     second = UpgradedDialect(access, "spdy", reason, half_closes=relay)
     return await _warmed(second, pod)
 

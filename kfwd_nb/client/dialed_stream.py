@@ -77,6 +77,7 @@ class DialedStream(ByteStream):
         self._last_byte = 0.0
         self._paused = False
         self._closed = False
+        self._given_up = False  # by `close`
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
@@ -130,6 +131,7 @@ class DialedStream(ByteStream):
         """See `ByteStream.close`."""
         if self._closed:
             return
+        self._given_up = True
         self._forget_timers()
         if self._task is not None:
             self._task.cancel()
@@ -201,13 +203,12 @@ class DialedStream(ByteStream):
         """The failure is one of connecting, so that the same bytes may go elsewhere.
 
         A connection to the API server may break when a program has read, and even obeyed: then only
-        a pair that the server had not yet answered, or on which nothing was sent, is begun anew.
+        a pair on which nothing was sent is begun anew.
         """
-        if self._sent is None or self._closed:
+        if self._sent is None or self._given_up:
             return False
         if isinstance(error, LostError):
-            unanswered = isinstance(stream, PairStream) and not stream.replied
-            return unanswered or not self._sent
+            return not (stream.sent if isinstance(stream, PairStream) else self._sent)
         return isinstance(error, NOT_REACHED)
 
     async def _again(self, error: KfwdError) -> None:

@@ -64,6 +64,7 @@ class _Attempt:
 
     remote: int | str
     observer: DialObserver
+    gone: Callable[[], bool | None]
     pod: Pod | None = None
     port: int = 0
     tries: int = 0
@@ -136,7 +137,8 @@ class Dialer:
             raise
         except KfwdError as error:
             raise await self._explain(error, pod, None) from None
-        self.isolation = await (await self._api()).isolation()
+        if self.dialect.half_closes:  # the server is a kfwd relay
+            self.isolation = await (await self._api()).isolation()
 
     def close(self) -> None:
         """End the connections to the cluster, and every connection on them."""
@@ -171,7 +173,7 @@ class Dialer:
             KfwdError: why it cannot be had; `where` names the hop.
         """
         assert self.dialect is not None
-        attempt = _Attempt(remote, observer)
+        attempt = _Attempt(remote, observer, gone)
         stream = await self._open(attempt)
         if not isinstance(self.dialect, UpgradedDialect):
             return Dialed(stream)
@@ -189,14 +191,14 @@ class Dialer:
         dialect = self.dialect
         assert dialect is not None
         while True:
-            pod = attempt.pod = await self._pods.choose(attempt.observer.waits)
+            pod = attempt.pod = await self._pods.choose(attempt.observer.waits, attempt.gone)
             meta = pod.metadata
             attempt.port = self._pod_port(attempt.remote, pod)
             attempt.observer.dials(
                 f"{meta.namespace}/{meta.name}", pod.spec.node_name, attempt.port, dialect.name
             )
             try:
-                return await dialect.open(pod, attempt.port)
+                return await dialect.open(pod, attempt.port, fresh=attempt.tries > 0)
             except FINAL as error:
                 raise await self._explain(error, pod, attempt.port) from None
             except KfwdError as error:

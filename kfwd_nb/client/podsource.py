@@ -18,6 +18,7 @@ from kfwd_nb.errors import (
     KfwdError,
     LimitError,
     NotFoundError,
+    ResetError,
     UnavailableError,
 )
 from kfwd_nb.kube.api import ApiClient
@@ -41,6 +42,9 @@ SETTLE = 5.0
 
 YOUNG = 5.0
 """Seconds in which a successor that has just become ready may refuse: its program still starts."""
+
+LOOK = 1.0
+"""Seconds between two looks at whether who waits is still there."""
 
 FIRST_PAUSE, MAX_PAUSE = 0.1, 5.0
 """Seconds before a watch that broke is begun again, at first and at the most."""
@@ -171,14 +175,18 @@ class PodSource:
 
     # -- one connection ---------------------------------------------------------------------------
 
-    async def choose(self, waits: Callable[[], None]) -> Pod:
+    async def choose(
+        self, waits: Callable[[], None], gone: Callable[[], bool | None] = lambda: None
+    ) -> Pod:
         """The pod for a new connection; waits for one, at most `HOLD` seconds.
 
         Args:
             waits: called if there is none now.
+            gone: whether who asked has gone; looked at once in `LOOK` seconds.
 
         Raises:
             UnavailableError: none came; the text says why.
+            ResetError: who asked has gone meanwhile.
             LimitError: `MAX_WAITING` connections wait already.
         """
         if self._blind:
@@ -191,20 +199,22 @@ class PodSource:
         waits()
         self._count_waiting(1)
         try:
-            return await self._wait()
+            return await self._wait(gone)
         finally:
             self._count_waiting(-1)
 
-    async def _wait(self) -> Pod:
+    async def _wait(self, gone: Callable[[], bool | None]) -> Pod:
         now = time.monotonic()
         settled, end = now + SETTLE, now + HOLD
         while (now := time.monotonic()) < end:
             pod = self._choice.next(self._pods.values(), unready=now >= settled)
             if pod is not None:
                 return pod
+            if gone():
+                raise ResetError("the local program closed while it waited for a pod.")
             self.why = self._none().what.rstrip(".")
             self._told()
-            left = min(settled if now < settled else end, end) - now
+            left = min(settled if now < settled else end, end, now + LOOK) - now
             if self._blind:
                 await asyncio.sleep(min(ASK_AGAIN, left))
                 await self._list(await self._api())

@@ -14,7 +14,7 @@ import weakref
 from collections import deque
 from collections.abc import Awaitable, Callable
 
-from kfwd_nb.errors import KfwdError, LimitError, LostError
+from kfwd_nb.errors import KfwdError, LimitError, LostError, UnavailableError
 from kfwd_nb.transport.portforward import PortforwardConnection
 
 MAX_UPGRADED = 500
@@ -92,16 +92,21 @@ class Pool:
         """Connections that wait to be used."""
         return len(self._idle)
 
-    async def take(self) -> PortforwardConnection:
+    async def take(self, *, fresh: bool = False) -> PortforwardConnection:
         """A connection for one pair; it comes back by itself when the pair is over.
+
+        `fresh` ends those that idle: one of them was dead, and they are of the same age.
 
         Raises:
             LimitError: all of `MAX_UPGRADED` were in use for `LINE_TIMEOUT`.
+            UnavailableError: the API server has not given one in that time.
             LostError: the pod is gone (`retire`), or all is being ended (`close`).
             KfwdError: none can be opened; the kind says why.
         """
         if self._closed:
             raise LostError("the pool was closed.")
+        while fresh and self._idle:
+            self._idle.pop().close()
         while self._idle:
             connection = self._idle.pop()
             if connection.alive:
@@ -117,12 +122,20 @@ class Pool:
         except BaseException as error:
             self._leave(ticket)
             if isinstance(error, TimeoutError):
-                raise LimitError(
-                    f"all {self._budget.limit} connections to the API server that a forward may "
-                    f"have are in use, for {LINE_TIMEOUT:.0f} s now.",
-                    hint="each forwarded connection needs one; close some.",
-                ) from None
+                raise self._too_late() from None
             raise
+
+    def _too_late(self) -> KfwdError:
+        if not self._budget.spent:
+            return UnavailableError(
+                f"the API server has opened no connection to the pod in {LINE_TIMEOUT:.0f} s.",
+                where="relay",
+            )
+        return LimitError(
+            f"all {self._budget.limit} connections to the API server that a forward may have "
+            f"are in use, for {LINE_TIMEOUT:.0f} s now.",
+            hint="each forwarded connection needs one; close some.",
+        )
 
     async def warm(self) -> None:
         """Have one connection ready.
@@ -181,7 +194,7 @@ class Pool:
             if self._closed or len(self._opening) >= MAX_OPENING:
                 return
             if self._budget.spent:
-                if self._line:
+                if len(self._line) > len(self._opening):
                     self._budget.ask_for_room()
                 return
             self._budget.take()
@@ -232,7 +245,7 @@ class Pool:
     def _free(self, connection: PortforwardConnection) -> None:
         """A connection carries nothing (any more)."""
         if connection.spoiled:
-            connection.close()
+            connection.close(LostError("it is not used again."))  # at once: nobody needs the rest
         if not connection.alive:
             return
         while self._line:

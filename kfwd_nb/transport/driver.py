@@ -28,6 +28,10 @@ JOINED = 1 << 14
 """Octets of payload up to which it is copied behind the control frames, to be one TLS record."""
 
 
+CLOSE_TIMEOUT = 5.0
+"""Seconds without progress after which a close waits no more for the peer to read what is left."""
+
+
 class Framed(Protocol):
     """The one contract of the protocols: bytes in, events out, bytes to send."""
 
@@ -57,6 +61,7 @@ class ConnectionDriver(asyncio.BufferedProtocol, ABC):
         self._loop = asyncio.get_running_loop()
         self._keepalive = Keepalive(self._loop.time())
         self._timer: asyncio.TimerHandle | None = None
+        self._close_timer: asyncio.TimerHandle | None = None
         self._reading = False
         self._error: KfwdError | None = None
 
@@ -117,8 +122,9 @@ class ConnectionDriver(asyncio.BufferedProtocol, ABC):
         """The end, whoever made it."""
         self.over = True
         self._transport = None
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._close_timer):
+            if timer is not None:
+                timer.cancel()
         error = self._error
         if error is None and isinstance(exc, KfwdError):
             error = exc
@@ -165,6 +171,11 @@ class ConnectionDriver(asyncio.BufferedProtocol, ABC):
         return self._transport is None or self._transport.is_closing()
 
     @property
+    def silence(self) -> float:
+        """Seconds since the peer was last heard."""
+        return self._keepalive.silence(self._loop.time())
+
+    @property
     def transport(self) -> asyncio.Transport | None:
         """What carries it; None when the connection is over."""
         return self._transport
@@ -176,6 +187,17 @@ class ConnectionDriver(asyncio.BufferedProtocol, ABC):
                 self._framed.close()
             self.flush()
             self._transport.close()
+            self._close_in_time(self._transport)
+
+    def _close_in_time(self, transport: asyncio.Transport, before: int = -1) -> None:
+        """A peer that reads no more shall not keep the connection for ever."""
+        left = transport.get_write_buffer_size()
+        if left == before:
+            transport.abort()
+        elif left:
+            self._close_timer = self._loop.call_later(
+                CLOSE_TIMEOUT, self._close_in_time, transport, left
+            )
 
     def abandon(self, error: KfwdError) -> None:
         """End the connection because of `error`; its streams end with it."""
@@ -192,7 +214,10 @@ class ConnectionDriver(asyncio.BufferedProtocol, ABC):
             return
         now = self._loop.time()
         if self._transport is not None and not self._transport.is_reading():
-            self._keepalive.heard(now)  # it is we who do not listen
+            # It is we who do not listen. A peer that is gone is noticed by what we write.
+            self._keepalive.heard(now)
+            self.ask()
+            self.flush()
         match self._keepalive.due(now):
             case "ping":
                 self.ask()

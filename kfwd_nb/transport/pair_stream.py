@@ -13,7 +13,7 @@ from collections.abc import Callable
 from kfwd_nb.errors import KfwdError, LostError, ResetError
 from kfwd_nb.protocol.portforward import MAX_ERROR_TEXT, error_of_text, text_of_error
 from kfwd_nb.protocol.spdy import frames
-from kfwd_nb.transport.spdy import SpdyDriver
+from kfwd_nb.transport.spdy import CHUNK_COST, MAX_HELD_ALL, SpdyDriver
 from kfwd_nb.transport.stream import HEADROOM, ByteStream, Receiver
 
 REASON_TIMEOUT = 1.0
@@ -29,6 +29,7 @@ class PairStream(ByteStream):
         error_text: what came on the error stream so far.
         replied: the server has taken the data stream (client role).
         unanswered: it has not, and was given up for that.
+        sent: octets of payload that have left.
         over: nothing more passes in either direction.
     """
 
@@ -44,6 +45,7 @@ class PairStream(ByteStream):
         self.error_text = ""
         self.replied = False
         self.unanswered = False
+        self.sent = 0
         self.over = False
         self._driver = driver
         self._error_id = error_id
@@ -54,6 +56,7 @@ class PairStream(ByteStream):
         self._held: deque[bytes] = deque()
         self._held_size = 0
         self._unsent: deque[bytes] = deque()  # at most what came between two `writable`
+        self._careful = False  # nothing is sent before the server has taken the pair
         self._paused = True
         self._local_ended = False
         self._remote_ended = False
@@ -74,18 +77,21 @@ class PairStream(ByteStream):
 
     def _start(self) -> None:
         self._live = True
-        self._deliver_held()
-        if self.over and self._receiver is not None:
-            self._receiver.closed(self._error)
+        if self.over:
+            self._tell_closed()
+        else:
+            self._deliver_held()
 
     def write(self, buffer: memoryview, start: int, end: int) -> bool:
         driver = self._driver
         if self.over or self._local_ended or not driver.connection.writable(self._data_id):
             return True
-        if driver.writing_paused or self._unsent:
+        if driver.writing_paused or self._unsent or self._careful:
             self._unsent.append(bytes(buffer[start:end]))
         else:
             self._send(buffer, start, end)
+        if self._careful:
+            return False
         if driver.writing_paused or self._unsent:
             driver.wait_to_write(self)
             return False
@@ -103,6 +109,7 @@ class PairStream(ByteStream):
             self._driver.connection.frame(self._data_id, count, buffer, head)
             self._driver.write_frame(buffer[head : start + count])
             start += count
+            self.sent += count
 
     def _send_unsent(self) -> None:
         data = self._unsent.popleft()
@@ -142,8 +149,7 @@ class PairStream(ByteStream):
             self._send_unsent()
 
     def _receiver_hears_only_the_end(self) -> None:
-        self._held.clear()
-        self._held_size = 0
+        self._drop_held()
         self._told_eof = True
 
     # -- transport.spdy.Half ----------------------------------------------------------------------
@@ -153,15 +159,22 @@ class PairStream(ByteStream):
         self.replied = True
         if self._reply_timer is not None:
             self._reply_timer.cancel()
+        if self._careful:
+            self._careful = False
+            self.drained()
 
-    def expect_reply(self, timeout: float) -> None:
-        """Give the pair up when the server does not take it within `timeout` seconds (client)."""
+    def expect_reply(self, timeout: float, *, careful: bool = False) -> None:
+        """Give the pair up when the server does not take it within `timeout` seconds (client).
+
+        `careful` keeps all payload back until then: what fails has sent nothing.
+        """
+        self._careful = careful
         loop = asyncio.get_running_loop()
         self._reply_timer = loop.call_later(timeout, self._no_reply, timeout)
 
     def _no_reply(self, timeout: float) -> None:
         if self._live and self._paused:  # it may be there, but we do not read
-            self.expect_reply(timeout)
+            self.expect_reply(timeout, careful=self._careful)
             return
         self.unanswered = True
         words = f"the node did not take the connection in {timeout:.0f} s."
@@ -174,7 +187,7 @@ class PairStream(ByteStream):
             self._receiver.data_received(buffer, start, end)
         else:
             self._held.append(bytes(buffer[start:end]))
-            self._held_size += end - start
+            self._count_held(end - start + CHUNK_COST)
             self._stop_if_full()
 
     def deliver_eof(self) -> None:
@@ -189,6 +202,8 @@ class PairStream(ByteStream):
 
     def drained(self) -> None:
         """The connection takes more: what waits goes first, then the end if it is due."""
+        if self._careful:
+            return
         while self._unsent:
             if self._driver.writing_paused:
                 self._driver.wait_to_write(self)
@@ -200,8 +215,11 @@ class PairStream(ByteStream):
             self._receiver.writable()
 
     def lost(self, error: KfwdError) -> None:
-        """The connection is gone."""
-        self._finish(error)
+        """The connection is gone; what had come whole before that is delivered all the same."""
+        if self._held and self._remote_ended and self.errors.ended and not self.error_text:
+            self._local_ended = True
+        else:
+            self._finish(error)
 
     # -- the error stream -------------------------------------------------------------------------
 
@@ -234,13 +252,22 @@ class PairStream(ByteStream):
     # -- inside -----------------------------------------------------------------------------------
 
     def _stop_if_full(self) -> None:
-        if self._paused and self._held_size >= self._driver.may_hold:
+        full = self._held_size >= self._driver.may_hold or self._driver.held >= MAX_HELD_ALL
+        if self._paused and full:
             self._driver.stop_reading(self)
+
+    def _count_held(self, octets: int) -> None:
+        self._held_size += octets
+        self._driver.held += octets
+
+    def _drop_held(self) -> None:
+        self._held.clear()
+        self._count_held(-self._held_size)
 
     def _deliver_held(self) -> None:
         while self._held and not (self._paused or self.over):
             data = self._held.popleft()
-            self._held_size -= len(data)
+            self._count_held(-len(data) - CHUNK_COST)
             chunk = memoryview(bytearray(HEADROOM) + data)
             assert self._receiver is not None
             self._receiver.data_received(chunk, HEADROOM, len(chunk))
@@ -270,6 +297,7 @@ class PairStream(ByteStream):
             return
         self.over = True
         self._error = error
+        self._drop_held()
         self._unsent.clear()
         for timer in (self._timer, self._reply_timer):
             if timer is not None:

@@ -22,7 +22,7 @@ from kfwd_nb.protocol.portforward import (
 )
 from kfwd_nb.protocol.spdy import frames
 from kfwd_nb.transport.pair_stream import PairStream, ServedPair
-from kfwd_nb.transport.spdy import MAX_HELD, SpdyDriver
+from kfwd_nb.transport.spdy import MAX_HELD, MAX_HELD_ALL, SpdyDriver
 
 __all__ = ["PairStream", "PortforwardConnection", "PortforwardServer", "ServedPair"]
 
@@ -33,8 +33,17 @@ one."""
 REPLY_TIMEOUT = 30.0
 """Seconds for the server to take a pair, as client-go has it."""
 
-REUSE_TIMEOUT = 2.0
-"""The same on a connection that has carried a pair before: it may be stuck, another one is not."""
+TRUSTED = 5.0
+"""Seconds without a byte from the server after which a connection may have gone unnoticed: a pair
+then sends nothing before it is taken, so that it can be opened on another connection instead."""
+
+CAREFUL_TIMEOUT = 2.0
+"""Seconds for the server to take such a pair."""
+
+MAX_REUSED = 1 << 16
+"""Octets that a pair may send if its connection shall carry another one. A pod's socket takes at
+least as many, whatever its program does; of more, some may be stuck in a frame worker of the
+server, and it does not say so."""
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +90,8 @@ class PortforwardConnection:
         error_id = connection.open(pair_headers(ERROR, port, request), end=True)
         data_id = connection.open(pair_headers(DATA, port, request))
         pair = PairStream(self._driver, error_id, data_id, port, self._released)
-        pair.expect_reply(REUSE_TIMEOUT if request else REPLY_TIMEOUT)
+        careful = self._driver.silence > TRUSTED
+        pair.expect_reply(CAREFUL_TIMEOUT if careful else REPLY_TIMEOUT, careful=careful)
         self._count(1)
         self._driver.flush_soon()
         return pair
@@ -119,9 +129,8 @@ class PortforwardConnection:
 
     def _released(self, pair: PairStream) -> None:
         self._count(-1)
-        transport = self._driver.transport
-        unread = transport is not None and transport.get_write_buffer_size() > 0
-        self.spoiled = self.spoiled or unread or pair.unanswered or bool(pair.error_text)
+        if pair.unanswered or pair.error_text or pair.sent > MAX_REUSED:
+            self.spoiled = True
         if self._terminated and not self.pairs:
             self._driver.close()
         self.released()
@@ -212,9 +221,8 @@ class PortforwardServer:
     # -- pairs ------------------------------------------------------------------------------------
 
     def _begin(self, ids: Pair) -> None:
-        early = self._driver.streams.pop(ids.data_id)
-        assert isinstance(early, LoneStream)
-        self._driver.go_on_reading(early)
+        early = self._leave(ids.data_id)
+        self._leave(ids.error_id)
         pair = ServedPair(self._driver, ids.error_id, ids.data_id, ids.port, self._released)
         pair.take_early(bytes(early.data), ended=early.ended)
         self._open += 1
@@ -233,14 +241,22 @@ class PortforwardServer:
 
     def lone_stream_over(self, stream_id: int) -> None:
         """A stream was reset before the other one of its pair came."""
-        self._driver.streams.pop(stream_id, None)
+        self._leave(stream_id)
         self._pairing.forget(stream_id)
+
+    def _leave(self, stream_id: int) -> LoneStream:
+        """A stream is alone no more: what it held counts elsewhere, or not at all."""
+        lone = self._driver.streams[stream_id]
+        assert isinstance(lone, LoneStream)
+        self._driver.held -= lone.held
+        self._driver.forget(stream_id, lone)
+        return lone
 
     def _expire(self) -> None:
         loop = asyncio.get_running_loop()
         connection = self._driver.connection
         for half in self._pairing.expired(loop.time()):
-            self._driver.streams.pop(half.stream_id, None)
+            self._leave(half.stream_id)
             if half.kind == ERROR:
                 if connection.writable(half.stream_id):
                     self._driver.write_frame(frames.data(half.stream_id, TIMED_OUT.encode()))
@@ -251,9 +267,11 @@ class PortforwardServer:
         due = self._pairing.next_due
         self._timer = None if due is None else loop.call_at(due, self._expire)
 
-    def hold(self, stream: LoneStream) -> None:
-        """A stream without its other one has come as far as it may."""
-        self._driver.stop_reading(stream)
+    def hold(self, stream: LoneStream, octets: int) -> None:
+        """A stream without its other one keeps so much more."""
+        self._driver.held += octets
+        if stream.held >= MAX_HELD or self._driver.held >= MAX_HELD_ALL:
+            self._driver.stop_reading(stream)
 
 
 class LoneStream:
@@ -261,11 +279,13 @@ class LoneStream:
 
     Attributes:
         data: at most `MAX_HELD`, and one read.
+        held: its octets, as they are counted.
         ended: the client sends no more on it.
     """
 
     def __init__(self, server: PortforwardServer, stream_id: int, *, ended: bool) -> None:
         self.data = bytearray()
+        self.held = 0
         self.ended = ended
         self._server = server
         self._id = stream_id
@@ -276,8 +296,8 @@ class LoneStream:
     def deliver(self, buffer: memoryview, start: int, end: int) -> None:
         """Keep it."""
         self.data += buffer[start:end]
-        if len(self.data) >= MAX_HELD:
-            self._server.hold(self)
+        self.held += end - start
+        self._server.hold(self, end - start)
 
     def deliver_eof(self) -> None:
         """Keep that, too."""

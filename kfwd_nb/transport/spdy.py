@@ -24,6 +24,12 @@ from kfwd_nb.protocol.spdy import (
 )
 from kfwd_nb.transport.driver import ConnectionDriver
 
+MAX_HELD_ALL = 64 << 20
+"""The same for all streams of a connection together."""
+
+CHUNK_COST = 128
+"""Octets that a chunk takes besides its payload, while it is held."""
+
 MAX_HELD = 4 << 20
 """Octets that a paused stream of a server may hold before its whole connection is paused."""
 
@@ -73,6 +79,7 @@ class SpdyDriver(ConnectionDriver):
         connection: the protocol's state.
         streams: who hears of each stream.
         may_hold: octets that a paused stream may hold before it must `stop_reading`.
+        held: octets that all streams hold, `CHUNK_COST` for each chunk among them.
     """
 
     def __init__(self, role: Role, *, client: bool) -> None:
@@ -80,6 +87,7 @@ class SpdyDriver(ConnectionDriver):
         super().__init__(self.connection)
         self.streams: dict[int, Half] = {}
         self.may_hold = 0 if client else MAX_HELD
+        self.held = 0
         self._role = role
         self._waiting: dict[Half, None] = {}
         self._stopping: set[Half] = set()
@@ -124,8 +132,9 @@ class SpdyDriver(ConnectionDriver):
         for stream in list(self._waiting):
             if self.writing_paused:
                 return
-            del self._waiting[stream]
-            stream.drained()
+            if stream in self._waiting:  # it may have been forgotten on account of another one
+                del self._waiting[stream]
+                stream.drained()
 
     def ended(self, error: KfwdError | None) -> None:
         """Tell every stream, then the owner."""

@@ -15,6 +15,7 @@ from peers.relay import CLOSED, CREATOR, GETTER, a_pod, until, write_kubeconfig
 from kfwd_nb.client import forward, pool
 from kfwd_nb.client.podsource import PodSource
 from kfwd_nb.errors import (
+    ForbiddenError,
     KfwdError,
     NotFoundError,
     RefusedError,
@@ -98,12 +99,12 @@ def test_create_alone_is_enough_by_spdy(relay, authority, tmp_path):
         assert echo(sock, b"x") == b"x"
 
 
-def test_get_alone_is_enough_by_websocket_on_our_relay(relay, authority, tmp_path):
+def test_get_alone_is_enough_by_none(relay, authority, tmp_path):
     relay.handler.version = REAL
     server = f"https://127.0.0.1:{relay.port}"
     path = write_kubeconfig(tmp_path / "getter", server, authority.ca, GETTER)
-    with forward("web", ":7", kubeconfig=path) as fwd:
-        assert fwd.dialect == "websocket"
+    with pytest.raises(ForbiddenError):
+        forward("web", ":7", kubeconfig=path)
 
 
 def test_none_is_spoken(relay, kubeconfig):

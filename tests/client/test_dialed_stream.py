@@ -189,6 +189,17 @@ async def test_who_closes_while_it_is_redialed_is_told_once_and_leaves_no_task()
     assert [each for each in asyncio.all_tasks() if each is not asyncio.current_task()] == []
 
 
+async def test_who_has_closed_is_not_redialed():
+    bench = Bench()
+    await turn()
+    failing = bench.ours
+    bench.stream.close()
+    failing.fail(RefusedError("nobody listens"))
+    await turn()
+    assert bench.redials == []
+    assert bench.local.calls == ["closed"]
+
+
 async def test_a_paused_stream_stays_paused_over_a_redial():
     bench = Bench()
     await turn()

@@ -278,3 +278,22 @@ async def test_close_ends_everything_and_every_task():
     assert busy.error is not None
     assert server.living == budget.used == 0
     assert [each for each in asyncio.all_tasks() if each is not asyncio.current_task()] == []
+
+
+async def test_a_fresh_one_is_none_of_those_that_idle():
+    server = Server()
+    pool = Pool(server.open, Budget())
+    await pool.warm()
+    await settle()
+    idle = list(server.opened)
+    assert await pool.take(fresh=True) not in idle
+    assert not any(each.alive for each in idle), "they are as old as the one that was dead"
+
+
+async def test_a_server_that_is_slow_is_not_called_a_limit(monkeypatch):
+    monkeypatch.setattr(module, "LINE_TIMEOUT", 0.001)
+    pool = Pool(Server(at_once=False).open, Budget())
+    with pytest.raises(UnavailableError, match="opened no connection"):
+        await pool.take()
+    pool.close()
+    await settle()
