@@ -6,12 +6,17 @@
 | `GET`, WebSocket with `SPDY/3.1+portforward.k8s.io` | the same, in binary messages |
 | `GET ?ports=80`, WebSocket with `v4.channel.k8s.io` or none | two channels for each port |
 
+Every form needs the verb `create`; a `GET` needs `get` besides (Kubernetes 1.36, feature gate
+AuthorizePodWebsocketUpgradeCreatePermission). SPDY is agreed to on a `GET`, too, as real API
+servers do.
+
 Behind each of them every connection is one CONNECT to the pod's node agent, as for our own client.
 """
 
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -31,8 +36,9 @@ from kfwd_nb.relay.impersonation import acting
 from kfwd_nb.relay.routes import Call, route
 from kfwd_nb.transport.channels import ChannelsServer, channels_switch
 from kfwd_nb.transport.http import Request, Response, Switch, status_response
-from kfwd_nb.transport.portforward import PortforwardServer, ServedPair
+from kfwd_nb.transport.portforward_server import PortforwardServer
 from kfwd_nb.transport.pump import Pump
+from kfwd_nb.transport.served_pair import ServedPair
 from kfwd_nb.transport.websocket import websocket_switch
 
 if TYPE_CHECKING:
@@ -83,7 +89,7 @@ class Portforward:
 
         Raises:
             UnauthorizedError: nobody known asks.
-            ForbiddenError: they may not `get` (a GET) or `create` (a POST) `pods/portforward`.
+            ForbiddenError: they may not `create` `pods/portforward`; or, by a GET, not `get` it.
             NotFoundError: no such pod.
             UnavailableError: the pod does not run.
             UsageError: none of the forms is offered properly.
@@ -92,7 +98,8 @@ class Portforward:
         user = self._authenticator.require(request, time.time())
         user = acting(user, request.headers, self._authorizer)
         call = route(request.method, request.path)
-        self._authorizer.require(user, call.attributes)
+        for verb in dict.fromkeys((call.verb, "create")):
+            self._authorizer.require(user, replace(call.attributes, verb=verb))
         pod = self._running(call)
         if len(self._connections) >= MAX_CONNECTIONS:
             raise LimitError(f"{MAX_CONNECTIONS} forwards are open; that is the relay's limit.")

@@ -1,7 +1,6 @@
-"""One stream pair of `portforward.k8s.io` as a `ByteStream`, either role.
+"""One stream pair of `portforward.k8s.io` as a `ByteStream`: the client's, and what both roles share.
 
-The two roles differ in who speaks on the error stream, and in what a reset of the data stream says:
-a client that gives a pair up means what `close()` means to a socket.
+The server's own is `transport.served_pair`.
 """
 
 from __future__ import annotations
@@ -11,8 +10,9 @@ from collections import deque
 from collections.abc import Callable
 
 from kfwd_nb.errors import KfwdError, LostError, ResetError
-from kfwd_nb.protocol.portforward import MAX_ERROR_TEXT, error_of_text, text_of_error
+from kfwd_nb.protocol.portforward import error_of_text
 from kfwd_nb.protocol.spdy import frames
+from kfwd_nb.transport.error_half import ErrorHalf
 from kfwd_nb.transport.spdy import CHUNK_COST, MAX_HELD_ALL, SpdyDriver
 from kfwd_nb.transport.stream import HEADROOM, ByteStream, Receiver
 
@@ -313,91 +313,3 @@ class PairStream(ByteStream):
     def _tell_closed(self) -> None:
         assert self._receiver is not None
         self._receiver.closed(self._error)
-
-
-class ServedPair(PairStream):
-    """A pair as its server has it.
-
-    Attributes:
-        pod: its name, for texts.
-    """
-
-    pod = ""
-    _abandoned = False  # the client has closed both directions
-
-    def write(self, buffer: memoryview, start: int, end: int) -> bool:
-        if self._abandoned:
-            self._finish(ResetError("the client closed before it had read all."))
-            return True
-        return super().write(buffer, start, end)
-
-    def was_reset(self, code: int) -> None:
-        """The client has closed, as a socket is closed: what it sent still counts."""
-        self._abandoned = self.errors.ended = True
-        self.deliver_eof()
-
-    def _tell_eof(self) -> None:
-        self.errors.ended = True
-        super()._tell_eof()
-
-    def take_early(self, data: bytes, *, ended: bool) -> None:
-        """What came on the data stream before there was a pair."""
-        if data:
-            self.deliver(memoryview(data), 0, len(data))
-        if ended:
-            self.deliver_eof()
-
-    def _finish(self, error: KfwdError | None) -> None:
-        self._driver.connection.end(self._error_id)
-        super()._finish(error)
-
-    def _say_end(self) -> None:
-        """First that all is well, then the end: so clients know it for one."""
-        self._driver.connection.end(self._error_id)
-        super()._say_end()
-
-    def _say_why(self, error: KfwdError | None) -> None:
-        """A reset needs no words; kubectl would end its whole forward at them."""
-        if error is not None and not isinstance(error, ResetError):
-            text = text_of_error(error, self.port, self.pod).encode()[:MAX_ERROR_TEXT]
-            if self._driver.connection.writable(self._error_id):
-                self._driver.write_frame(frames.data(self._error_id, text))
-        self._driver.connection.end(self._error_id)
-
-
-class ErrorHalf:
-    """The error stream of a pair.
-
-    Attributes:
-        ended: nothing more comes on it.
-    """
-
-    def __init__(self, pair: PairStream) -> None:
-        self.ended = False
-        self._pair = pair
-        self._text = bytearray()
-
-    def replied_to(self) -> None:
-        """The server has taken the stream."""
-
-    def deliver(self, buffer: memoryview, start: int, end: int) -> None:
-        """Words have come."""
-        room = MAX_ERROR_TEXT - len(self._text)
-        self._text += buffer[start : min(end, start + room)]
-        self._pair.error_text = self._text.decode(errors="replace")
-
-    def deliver_eof(self) -> None:
-        """That was all."""
-        if not self.ended:
-            self.ended = True
-            self._pair.errors_ended()
-
-    def was_reset(self, code: int) -> None:
-        """The same."""
-        self.deliver_eof()
-
-    def drained(self) -> None:
-        """Nothing waits to be written here."""
-
-    def lost(self, error: KfwdError) -> None:
-        """The pair is told itself."""

@@ -18,7 +18,7 @@ from kfwd_nb.errors import (
     RemoteProtocolError,
     UnavailableError,
 )
-from kfwd_nb.transport import http1_client
+from kfwd_nb.transport import answers, http1_client
 from kfwd_nb.transport.endpoint import Endpoint
 from kfwd_nb.transport.http1_client import Http1Client
 
@@ -111,7 +111,18 @@ async def test_no_answer_in_time(client, server, monkeypatch):
     monkeypatch.setattr(http1_client, "REQUEST_TIMEOUT", 0.1)
     with pytest.raises(LostError, match="no answer to GET /never"):
         await client.request("GET", "/never")
+    with pytest.raises(LostError, match="no answer to GET /never"):
+        await anext(client.lines("/never"))
     await until(lambda: not server.connections)
+
+
+async def test_lines_that_do_not_come(client, handler, server):
+    lines = client.lines("/watch", silence=0.2)
+    handler.lines.put_nowait(b"one\ntw")
+    assert await anext(lines) == b"one"
+    with pytest.raises(LostError, match=r"nothing came from /watch"):
+        await anext(lines)
+    await until(lambda: handler.watches_open == 0 and not server.connections)
 
 
 async def test_nobody_answers():
@@ -178,8 +189,8 @@ async def test_bad_answers(answering, answer, kind):
 
 
 async def test_limits(answering, monkeypatch):
-    monkeypatch.setattr(http1_client, "MAX_BODY", 100)
-    monkeypatch.setattr(http1_client, "MAX_LINE", 100)
+    monkeypatch.setattr(answers, "MAX_BODY", 100)
+    monkeypatch.setattr(answers, "MAX_LINE", 100)
     client = await answering(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 101)
     with pytest.raises(LimitError):
         await client.request("GET", "/")

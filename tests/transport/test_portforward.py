@@ -12,7 +12,9 @@ from peers.streams import ODD_SIZES, chunk, fill, record, until
 from kfwd_nb.errors import LostError, RefusedError, ResetError, UnavailableError
 from kfwd_nb.transport import spdy
 from kfwd_nb.transport.plain_transport import PlainTransport
-from kfwd_nb.transport.portforward import PortforwardConnection, PortforwardServer, ServedPair
+from kfwd_nb.transport.portforward import PortforwardConnection
+from kfwd_nb.transport.portforward_server import PortforwardServer
+from kfwd_nb.transport.served_pair import ServedPair
 
 pytestmark = pytest.mark.pure
 

@@ -10,7 +10,8 @@ from peers.streams import chunk, record, until
 
 from kfwd_nb.transport import driver, portforward, spdy
 from kfwd_nb.transport.plain_transport import PlainTransport
-from kfwd_nb.transport.portforward import PortforwardConnection, PortforwardServer
+from kfwd_nb.transport.portforward import PortforwardConnection
+from kfwd_nb.transport.portforward_server import PortforwardServer
 
 pytestmark = pytest.mark.pure
 

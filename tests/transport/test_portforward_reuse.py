@@ -10,9 +10,10 @@ from peers.streams import chunk, fill, record, until
 
 from kfwd_nb.errors import LostError, RefusedError
 from kfwd_nb.protocol.portforward import DATA, ERROR, pair_headers
-from kfwd_nb.transport import driver, portforward
+from kfwd_nb.transport import driver, portforward, portforward_server
 from kfwd_nb.transport.plain_transport import PlainTransport
-from kfwd_nb.transport.portforward import MAX_REUSED, PortforwardConnection, PortforwardServer
+from kfwd_nb.transport.portforward import MAX_REUSED, PortforwardConnection
+from kfwd_nb.transport.portforward_server import PortforwardServer
 
 pytestmark = pytest.mark.pure
 
@@ -126,7 +127,7 @@ async def test_what_had_come_whole_before_the_connection_broke_is_delivered(ends
 
 @pytest.mark.parametrize("kind", [ERROR, DATA])
 async def test_a_lone_stream_does_not_stop_the_connection_for_ever(ends, monkeypatch, kind):
-    monkeypatch.setattr(portforward, "MAX_HELD", 1000)
+    monkeypatch.setattr(portforward_server, "MAX_HELD", 1000)
     connection, client = ends.client._driver.connection, ends.client._driver
     stream_id = connection.open(pair_headers(kind, 80, 7))
     client.flush()
@@ -140,7 +141,7 @@ async def test_a_lone_stream_does_not_stop_the_connection_for_ever(ends, monkeyp
 
 
 async def test_all_lone_streams_together_have_a_limit(ends, monkeypatch):
-    monkeypatch.setattr(portforward, "MAX_HELD_ALL", 10_000)
+    monkeypatch.setattr(portforward_server, "MAX_HELD_ALL", 10_000)
     connection, client = ends.client._driver.connection, ends.client._driver
     for request in range(100):
         stream_id = connection.open(pair_headers(DATA, 80, request))

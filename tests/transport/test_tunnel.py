@@ -13,7 +13,7 @@ from peers.streams import chunk, fill, record, until
 from kfwd_nb import errors
 from kfwd_nb.errors import KfwdError, LostError, ResetError
 from kfwd_nb.protocol.http2.windows import CONNECTION_WINDOW, STREAM_WINDOW
-from kfwd_nb.transport import driver
+from kfwd_nb.transport import answers, driver
 from kfwd_nb.transport import tunnel as tunnel_module
 from kfwd_nb.transport.endpoint import Endpoint
 from kfwd_nb.transport.tunnel import Tunnel
@@ -190,7 +190,9 @@ async def test_an_answer_that_does_not_come(tunnel, server, handler, monkeypatch
     monkeypatch.setattr(tunnel_module, "REQUEST_TIMEOUT", 0.05)
     with pytest.raises(LostError, match="no answer to GET /never"):
         await tunnel.request("GET", "/never")
-    await until(lambda: handler.cancelled == 1)
+    with pytest.raises(LostError, match="no answer to GET /never"):
+        await anext(tunnel.lines("/never"))
+    await until(lambda: handler.cancelled == 2)
     await until(lambda: not left_over(tunnel) and not left_over_at(server))
     assert tunnel.alive
 
@@ -262,8 +264,19 @@ async def test_a_watch_that_is_refused(tunnel):
         await anext(tunnel.lines("/error/ForbiddenError"))
 
 
+async def test_lines_that_do_not_come(tunnel, handler, server):
+    lines = tunnel.lines("/watch", silence=0.2)
+    handler.lines.put_nowait(b"one\ntw")
+    assert await anext(lines) == b"one"
+    with pytest.raises(LostError, match="nothing came from /watch"):
+        await anext(lines)
+    await until(lambda: handler.watches_open == 0)
+    await until(lambda: not left_over(tunnel) and not left_over_at(server))
+    assert tunnel.alive
+
+
 async def test_a_line_without_end_is_given_up(tunnel, handler, monkeypatch):
-    monkeypatch.setattr(tunnel_module, "MAX_LINE", 1000)
+    monkeypatch.setattr(answers, "MAX_LINE", 1000)
     handler.lines.put_nowait(b"x" * 2000)
     with pytest.raises(errors.LimitError, match="a line of /watch"):
         await anext(tunnel.lines("/watch"))
