@@ -1,6 +1,6 @@
-"""One stream pair of `portforward.k8s.io` as a `ByteStream`: the client's, and what both roles share.
+"""One stream pair of `portforward.k8s.io` as a `ByteStream`: what both roles share.
 
-The server's own is `transport.served_pair`.
+The server's own is in `transport.served_pair`; the rest of this is how a client has it.
 """
 
 from __future__ import annotations

@@ -27,17 +27,17 @@ class Caller(threading.Thread):
         self.answers: list[tuple[float, str]] = []
         self.refused: list[tuple[float, str]] = []
         self._port = port
-        self._stop = threading.Event()
+        self._ended = threading.Event()
 
     def run(self) -> None:
         askers = []
         due = time.perf_counter()
-        while not self._stop.is_set():
+        while not self._ended.is_set():
             asker = threading.Thread(target=self._ask, daemon=True)
             asker.start()
             askers.append(asker)
             due += 1 / RATE
-            self._stop.wait(max(0, due - time.perf_counter()))
+            self._ended.wait(max(0, due - time.perf_counter()))
         for asker in askers:
             asker.join(60)
 
@@ -57,7 +57,7 @@ class Caller(threading.Thread):
             self.refused.append((time.perf_counter(), str(error)))
 
     def stop(self) -> None:
-        self._stop.set()
+        self._ended.set()
         self.join()
 
     @property
