@@ -147,9 +147,7 @@ class Dialer:
         if self.dialect is not None:
             self.dialect.close()
         if self._client is not None:
-            tunnel = self._client.tunnel
-            if tunnel is not None:
-                tunnel.close(LostError("the forward was stopped."))
+            self._client.close(LostError("the forward was stopped."))
 
     # -- one connection ---------------------------------------------------------------------------
 
@@ -271,8 +269,9 @@ class Dialer:
             return self._client
 
     def _tunnel_lost(self, closed: asyncio.Future[KfwdError | None]) -> None:
-        if self._closed:
-            return
+        tunnel = self._client.tunnel if self._client is not None else None
+        if self._closed or (tunnel is not None and tunnel.closed is not closed):
+            return  # a former one is over: its credentials had ended
         error = closed.result()
         why = f" ({error.what.rstrip('.')})" if error is not None else ""
         self._lost = f"the connection to the API server was lost{why}; it is opened again."

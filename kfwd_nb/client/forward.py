@@ -54,6 +54,7 @@ class ForwardParameters:
     balance: bool = False
     user: str = ""
     groups: tuple[str, ...] = ()
+    source: str = ""
 
 
 class Forward:
@@ -104,6 +105,7 @@ class Forward:
         self._ending: asyncio.Task[None] | None = None
         self._process = os.getpid()
         self._stopped = threading.Event()
+        self._shared = False
         self._watchdog: Watchdog | None = None
 
     # -- what a person asks -----------------------------------------------------------------------
@@ -213,6 +215,15 @@ class Forward:
         """Block until it is stopped, at most `timeout` seconds; False if it still runs."""
         return self._stopped.wait(timeout)
 
+    def share(self) -> None:
+        """Somebody asked for this forward who did not start it: their `with` will not end it."""
+        self._shared = True
+
+    def _borrowed(self) -> bool:
+        """The block that ends now has not started the forward; said once."""
+        shared, self._shared = self._shared, False
+        return shared
+
     def __enter__(self) -> Self:
         return self
 
@@ -222,7 +233,8 @@ class Forward:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.stop()
+        if not self._borrowed():
+            self.stop()
 
     async def __aenter__(self) -> Self:
         return self
@@ -233,7 +245,8 @@ class Forward:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._runner.run_async(self._stop())
+        if not self._borrowed():
+            await self._runner.run_async(self._stop())
 
     def prepare(self) -> None:
         """Connect and resolve, but do not listen yet: that may be another forward's port still.

@@ -69,7 +69,8 @@ def forward(  # noqa: PLR0913 - each is an option of `%portforward`, named as th
 ) -> Forward:
     """Forward local ports to a pod, a service or a deployment; it listens when this returns.
 
-    The same call again gives the same `Forward`, its connections untouched.
+    The same call again gives the same `Forward`, its connections untouched. A `with` block ends the
+    forward only if its own call has started it.
 
     Args:
         target: `web`, `pod/web`, `svc/api` or `deploy/api`.
@@ -92,7 +93,7 @@ def forward(  # noqa: PLR0913 - each is an option of `%portforward`, named as th
         KfwdError: a mistake in the arguments, a port that is taken, a cluster that cannot be
             reached or refuses, a target that is not there; the text says what to do.
     """
-    return forward_or_existing(
+    found, outcome = forward_or_existing(
         target,
         *ports,
         namespace=namespace,
@@ -106,7 +107,10 @@ def forward(  # noqa: PLR0913 - each is an option of `%portforward`, named as th
         pod_running_timeout=pod_running_timeout,
         as_user=as_user,
         as_groups=as_groups,
-    )[0]
+    )
+    if outcome == "already":
+        found.share()
+    return found
 
 
 def forward_or_existing(
@@ -134,6 +138,7 @@ def forward_or_existing(
         balance=options.get("balance", False),
         user=options.get("as_user") or "",
         groups=tuple(options.get("as_groups", ())),
+        source=access.source,  # another kubeconfig may mean somebody else
     )
     timeout = options.get("pod_running_timeout")
     with _starting:

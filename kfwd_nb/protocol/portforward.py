@@ -139,6 +139,9 @@ node without socat says "not found", too)."""
 _NOT_NOW = re.compile(r"unable to forward port because pod is not running")
 """What API servers, kubectl and our own agent say of a pod that is coming or going."""
 
+_TRIED = re.compile(r"IPv4: .*")
+"""Where containerd says what it tried; before it stand a sandbox's and a namespace's long names."""
+
 NOBODY = "nobody listens"
 """So begins what our own agent says of a refused port."""
 
@@ -159,7 +162,8 @@ def error_of_text(text: str, port: int) -> KfwdError:
     if _REFUSED.search(words):
         known = words.partition(" : ")[2]
         if not known.startswith(NOBODY):  # another runtime's words
-            known = f"{NOBODY} on port {port} of the pod: {words}"
+            tried = _TRIED.search(words)
+            known = f"{NOBODY} on port {port} of the pod ({tried[0] if tried else words})."
         return RefusedError(known, where="pod")
     if _RESET.search(words):
         return ResetError(f"the pod reset the connection: {words}", where="pod")

@@ -63,6 +63,7 @@ class ConnectionDriver(asyncio.BufferedProtocol, ABC):
         self._timer: asyncio.TimerHandle | None = None
         self._close_timer: asyncio.TimerHandle | None = None
         self._reading = False
+        self._closed_by_us = False
         self._error: KfwdError | None = None
 
     # -- what the protocol decides ----------------------------------------------------------------
@@ -130,6 +131,8 @@ class ConnectionDriver(asyncio.BufferedProtocol, ABC):
             error = exc
         elif error is None and exc is not None:
             error = LostError(f"the connection broke: {str(exc) or type(exc).__name__}")
+        elif error is None and not self._closed_by_us:
+            error = LostError("the peer closed the connection.")
         self.ended(error)
 
     # -- writing ----------------------------------------------------------------------------------
@@ -183,6 +186,7 @@ class ConnectionDriver(asyncio.BufferedProtocol, ABC):
     def close(self) -> None:
         """End the connection after what is written (GOAWAY, then the transport's close)."""
         if self._transport is not None and not self._transport.is_closing():
+            self._closed_by_us = True
             if self._error is None:
                 self._framed.close()
             self.flush()

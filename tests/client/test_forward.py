@@ -418,3 +418,22 @@ def test_a_port_that_another_forward_of_ours_holds_names_it(relay, kubeconfig):
             forward("svc/api", f"{first.local_port}:80")
         assert "--stop first" in (caught.value.hint or "")
         assert first.ready
+
+
+def test_a_with_block_ends_only_what_it_has_started(relay, kubeconfig):
+    mine = forward("web", ":7", name="mine")
+    with forward("web", ":7") as borrowed:
+        assert borrowed is mine
+    assert mine.ready
+    with mine:
+        pass
+    assert mine.state == "stopped"
+
+
+def test_another_kubeconfig_is_another_forward(relay, kubeconfig, tmp_path):
+    other = tmp_path / "other"
+    other.write_text(kubeconfig.read_text())
+    with forward("web", ":7") as one, forward("web", ":7", kubeconfig=other) as two:
+        assert one is not two
+        assert one.ready
+        assert two.ready

@@ -172,6 +172,19 @@ def test_goaway_is_reported_with_its_reason_and_nothing_after_it_counts():
     assert side.hear(last_words) == [("ConnectionTerminated", 11, stream_id, "slow down")]
 
 
+def test_a_server_that_says_goodbye_still_answers_what_it_has_begun():
+    side = client_side()
+    stream_id = side.connection.open(CONNECT)
+    goodbye = peer.goaway(stream_id, 0) + peer.headers(stream_id, [(":status", "401")], end=True)
+    assert side.hear(goodbye) == [
+        ("GoingAway", stream_id),
+        ("ResponseReceived", stream_id, [(":status", "401")]),
+        ("StreamEnded", stream_id),
+    ]
+    with pytest.raises(LocalProtocolError, match="no further stream"):
+        side.connection.open(CONNECT)
+
+
 @pytest.mark.parametrize("who", ["we", "the peer", "an error"])
 def test_after_the_end_every_call_is_harmless(who):
     side = server_side()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -19,6 +20,7 @@ from kfwd_nb.protocol.http2.events import (
     ConnectionTerminated,
     DataReceived,
     Event,
+    GoingAway,
     Headers,
     PingAcknowledged,
     RequestReceived,
@@ -129,7 +131,8 @@ class Http2Connection:
             h2.events.ConnectionTerminated: self._goaway,
         }
         self._splitter = FrameSplitter(self, preface=0 if client else CLIENT_PREFACE_LENGTH)
-        self._over = False  # GOAWAY was sent or received
+        self._over = False  # GOAWAY was sent, or received with an error
+        self._peer_leaves = False  # GOAWAY was received without one
 
     # -- bytes in ---------------------------------------------------------------------------------
 
@@ -203,6 +206,17 @@ class Http2Connection:
             events.append(StreamReset(stream_id, code))
         else:
             events.append(WindowOpened(stream_id))
+        return True
+
+    def going_away(self, frame: bytes, events: list[Event]) -> bool:
+        """A server that only says goodbye: `h2` would refuse all that still comes for us."""
+        if not self._client or len(frame) < frames.HEADER_LENGTH + 8:
+            return False
+        last, code = struct.unpack_from(">II", frame, frames.HEADER_LENGTH)
+        if code != ErrorCodes.NO_ERROR:
+            return False
+        self._peer_leaves = True
+        events.append(GoingAway(last & 0x7FFF_FFFF))
         return True
 
     # -- h2 and its events ------------------------------------------------------------------------
@@ -310,6 +324,8 @@ class Http2Connection:
             LocalProtocolError: the connection takes no more streams (ids or concurrency used up).
         """
         headers = list(headers)
+        if self._peer_leaves:
+            raise LocalProtocolError("no further stream on this connection: its server leaves.")
         try:
             stream_id = self._h2.get_next_available_stream_id()
             self._h2.send_headers(stream_id, headers, end_stream=end)

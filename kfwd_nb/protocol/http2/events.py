@@ -78,6 +78,16 @@ class PingAcknowledged:
 
 
 @dataclass(frozen=True, slots=True)
+class GoingAway:
+    """The server takes no more streams; those up to `last_stream_id` come to their end.
+
+    GOAWAY with NO_ERROR, in the client's role (RFC 9113 §6.8).
+    """
+
+    last_stream_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class ConnectionTerminated:
     """The peer has sent GOAWAY. `h2` goes no further then, so its streams are over, too."""
 
@@ -96,4 +106,5 @@ Event = (
     | WindowOpened
     | PingAcknowledged
     | ConnectionTerminated
+    | GoingAway
 )

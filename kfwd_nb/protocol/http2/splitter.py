@@ -36,6 +36,9 @@ class FrameOwner(Protocol):
     def window_updated(self, frame: bytes, events: list[Event]) -> bool:
         """Take a whole WINDOW_UPDATE frame; False leaves it to `frame_received`."""
 
+    def going_away(self, frame: bytes, events: list[Event]) -> bool:
+        """Take a whole GOAWAY frame; False leaves it to `frame_received`."""
+
     def frame_received(self, data: bytes, events: list[Event]) -> None:
         """Any other frame, whole; or a part of the client's preface."""
 
@@ -155,10 +158,12 @@ class FrameSplitter:
     def _whole_frame(self, frame: bytes, kind: int, flags: int, events: list[Event]) -> None:
         if kind in (frames.HEADERS, frames.PUSH_PROMISE, frames.CONTINUATION):
             self._in_header_block = not flags & frames.END_HEADERS
-        elif (
-            kind == frames.WINDOW_UPDATE
-            and not self._in_header_block
-            and self._owner.window_updated(frame, events)
-        ):
+        elif not self._in_header_block and self._taken(frame, kind, events):
             return
         self._owner.frame_received(frame, events)
+
+    def _taken(self, frame: bytes, kind: int, events: list[Event]) -> bool:
+        """The owner takes the frame itself."""
+        if kind == frames.WINDOW_UPDATE:
+            return self._owner.window_updated(frame, events)
+        return kind == frames.GOAWAY and self._owner.going_away(frame, events)
