@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from kfwd_nb.errors import ConfigError
-from kfwd_nb.kube.credentials import Anonymous, Credentials
+from kfwd_nb.kube.credentials import Anonymous, Credential, Credentials
 from kfwd_nb.kube.proxy_choice import proxy_for
 from kfwd_nb.transport.endpoint import Endpoint
 
@@ -89,9 +89,19 @@ class ClusterAccess:
             ConfigError: certificates or credentials cannot be used.
         """
         secure = urlsplit(self.server).scheme == "https"
-        proxy = self.proxy_url or proxy_for(secure, self.host, self.port, os.environ)
+        proxy = self._proxy(secure)
         tls = await self._tls() if secure else None
         return Endpoint(self.host, self.port, tls, self.server_name, proxy)
+
+    def _proxy(self, secure: bool) -> str | None:
+        found = self.proxy_url or proxy_for(secure, self.host, self.port, os.environ)
+        if found is not None:
+            from kfwd_nb.transport.proxies import proxy_url
+
+            variable = "HTTPS_PROXY" if secure else "HTTP_PROXY"
+            where = "proxy-url" if self.proxy_url else f"the environment's {variable}"
+            proxy_url(found, f"{self.source}: {where}" if self.proxy_url else where)
+        return found
 
     async def headers(self) -> dict[str, str]:
         """Fields that go with every request; lines of one name are joined by NUL.
@@ -101,7 +111,23 @@ class ClusterAccess:
         Raises:
             ConfigError: the credentials cannot be had.
         """
-        fields = dict((await self.credentials.current(self.notice)).headers)
+        return self.fields(await self.credential())
+
+    async def credential(self) -> Credential:
+        """The proof that is valid now; `forget_credentials` wants it if the server refuses it.
+
+        Raises:
+            ConfigError: it cannot be had.
+        """
+        return await self.credentials.current(self.notice)
+
+    def fields(self, credential: Credential) -> dict[str, str]:
+        """See `headers`; with this credential.
+
+        Raises:
+            ConfigError: a name or a value of the impersonation is no text for a header field.
+        """
+        fields = dict(credential.headers)
         if self.as_user is not None:
             fields["impersonate-user"] = self.as_user
         if self.as_uid is not None:
@@ -109,21 +135,41 @@ class ClusterAccess:
         if self.as_groups:
             fields["impersonate-group"] = "\0".join(self.as_groups)
         for name, values in self.as_extra:
-            fields[f"impersonate-extra-{name.lower()}"] = "\0".join(values)
+            fields[f"impersonate-extra-{_escaped(name)}"] = "\0".join(values)
+        for name, value in fields.items():
+            if name.startswith("impersonate-"):
+                self._check_text(name, value)
         return fields
 
-    def forget_credentials(self) -> bool:
-        """After a 401: have new ones made for the next request; False if none can be."""
-        return self.credentials.forget()
+    def _check_text(self, name: str, value: str) -> None:
+        """RFC 9110 §5.5; NUL is what `headers` puts between lines."""
+        for line in value.split("\0"):
+            if not (line.isascii() and line.isprintable() and line == line.strip()):
+                raise ConfigError(
+                    f"{self.source}: {line[:100]!r} cannot be sent as {name}: a header field holds "
+                    "printable ASCII characters, and no space at its ends."
+                )
+
+    def forget_credentials(self, refused: Credential) -> bool:
+        """After a 401: have others made for the next request; False if none can be."""
+        return self.credentials.forget(refused)
 
     async def _tls(self) -> ssl.SSLContext:
-        found = await self.credentials.current(self.notice)
+        found = await self.credential()
         try:
             return _context(
                 threading.get_ident(), self.ca_data, found.certificate, found.key, self.insecure
             )
         except (OSError, ValueError) as error:
             raise ConfigError(f"{self.source}: the certificates cannot be used: {error}.") from None
+
+
+def _escaped(name: str) -> str:
+    """A key as the last part of a field's name (client-go `headerKeyEscape`).
+
+    What may be in a field's name stays (RFC 9110 §5.6.2), but for the percent sign.
+    """
+    return quote(name, safe="!#$&'*+^`|").lower()
 
 
 @functools.lru_cache(maxsize=MAX_CONTEXTS)

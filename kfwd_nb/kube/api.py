@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeAlias, TypeVar, cast
@@ -10,14 +11,9 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from kfwd_nb.errors import (
-    ForbiddenError,
-    KfwdError,
-    LostError,
-    UnauthorizedError,
-)
+from kfwd_nb.errors import ExpiredError, ForbiddenError, KfwdError, LimitError, LostError
 from kfwd_nb.kube.access import ClusterAccess
-from kfwd_nb.kube.api_errors import refusal
+from kfwd_nb.kube.api_wire import Wire
 from kfwd_nb.kube.objects import (
     ISOLATION_ANNOTATION,
     Deployment,
@@ -32,15 +28,24 @@ from kfwd_nb.kube.resolve import Inventory
 from kfwd_nb.kube.resources import FOREIGN, resource_of
 from kfwd_nb.transport.http import error_of_response
 from kfwd_nb.transport.http1_client import Http1Client
-from kfwd_nb.transport.tunnel import NoHttp2Error, Reply, Tunnel
+from kfwd_nb.transport.tunnel import Tunnel
 
 O = TypeVar("O", bound=Object)  # noqa: E741 - an object of the API
 T = TypeVar("T")
 Items: TypeAlias = list[O]
 """A list; the word itself is a method of `ApiClient`."""
 
-PAGE = 500
-"""Objects of one answer to a list; kubectl asks for as many at a time."""
+PAGE = 100
+"""Objects of one answer to a list. kubectl asks for 500 at a time, but a Node may well have 20 KiB,
+and an answer at most `MAX_BODY`."""
+
+WATCH_SECONDS = 300.0
+"""After so long the server ends a watch by itself, and another is begun; client-go asks for 300 to
+600."""
+
+WATCH_SILENCE = WATCH_SECONDS + 30.0
+"""Seconds without a byte of a watch after which its connection is lost: the server would have ended
+it by then."""
 
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
@@ -84,38 +89,15 @@ class WatchEvent(Generic[O]):
     object: O
 
 
-async def open_tunnel(access: ClusterAccess) -> Tunnel:
-    """Connect to a cluster's API server by HTTP/2.
-
-    Raises:
-        ConfigError: the certificates of the kubeconfig cannot be used.
-        UnavailableError: nobody answers; the hint names the kubeconfig.
-        LostError: TLS fails, or HTTP/2 is not spoken there.
-    """
-    endpoint = await access.endpoint()
-    try:
-        return await Tunnel.open(endpoint, headers=await access.headers())
-    except KfwdError as error:
-        raise _at_server(error, access) from None
-
-
-def _at_server(error: KfwdError, access: ClusterAccess) -> KfwdError:
-    error.where = error.where or "relay"
-    error.hint = error.hint or f"the address comes from {access.source}."
-    return error
-
-
 class ApiClient:
     """Typed requests to one API server: over one HTTP/2 connection, else HTTP/1.1 ones.
 
     Attributes:
         tunnel: the HTTP/2 connection; None where the server speaks HTTP/1.1 only.
-        access: None for a client that was made of a tunnel that stood already.
     """
 
-    def __init__(self, connection: Tunnel | Http1Client, access: ClusterAccess | None = None):
-        self._connection = connection
-        self.access = access
+    def __init__(self, connection: Tunnel | Http1Client | Wire) -> None:
+        self._wire = connection if isinstance(connection, Wire) else Wire(connection)
 
     @classmethod
     async def open(cls, access: ClusterAccess) -> ApiClient:
@@ -126,12 +108,12 @@ class ApiClient:
             UnavailableError: nobody answers; the hint names the kubeconfig.
             LostError: TLS fails.
         """
-        return cls(await _connect(access), access)
+        return cls(await Wire.open(access))
 
     @property
     def tunnel(self) -> Tunnel | None:
         """The HTTP/2 connection, if it is one."""
-        return self._connection if isinstance(self._connection, Tunnel) else None
+        return self._wire.tunnel
 
     @property
     def alive(self) -> bool:
@@ -139,9 +121,8 @@ class ApiClient:
         return self.tunnel is None or self.tunnel.alive
 
     def close(self, error: KfwdError | None = None) -> None:
-        """End the connection at once; watches end, too."""
-        if self.tunnel is not None:
-            self.tunnel.close(error)
+        """End the connection at once; watches and the streams of a former one end, too."""
+        self._wire.close(error)
 
     # -- requests ---------------------------------------------------------------------------------
 
@@ -151,7 +132,7 @@ class ApiClient:
         Raises:
             KfwdError: the request fails; the kind says why.
         """
-        return _decoded(await self._ask("GET", "/version"), dict[str, Any], "/version")
+        return _decoded(await self._wire.ask("GET", "/version"), dict[str, Any], "/version")
 
     async def get(self, kind: type[O], namespace: str | None, name: str) -> O:
         """One object.
@@ -161,7 +142,7 @@ class ApiClient:
             KfwdError: the request fails; the kind says why.
         """
         path = resource_of(kind).path(_quoted(namespace), _quoted(name))
-        return _decoded(await self._ask("GET", path), kind, path)
+        return _decoded(await self._wire.ask("GET", path), kind, path)
 
     async def list(
         self,
@@ -173,16 +154,30 @@ class ApiClient:
     ) -> Listed[O]:
         """All objects of a kind that are selected, in one namespace or in all.
 
+        A list whose version leaves the server's history amid its pages is begun anew, once.
+
         Raises:
+            LimitError: a page is larger than an answer may be.
             KfwdError: the request fails; the kind says why.
         """
         path = resource_of(kind).path(_quoted(namespace))
         wanted = {"labelSelector": label_selector, "fieldSelector": field_selector}
+        try:
+            return await self._pages(kind, path, wanted)
+        except ExpiredError:
+            return await self._pages(kind, path, wanted)
+
+    async def _pages(self, kind: type[O], path: str, wanted: dict[str, str]) -> Listed[O]:
         items: Items[O] = []
         following = ""
         while True:
             query = _query(wanted | {"limit": str(PAGE), "continue": following})
-            page = _decoded(await self._ask("GET", path + query), _List, path)
+            try:
+                body = await self._wire.ask("GET", path + query)
+            except LimitError as error:
+                error.hint = "the objects are large; name a namespace, so that fewer come."
+                raise
+            page = _decoded(body, _List, path)
             items += (_decoded(item, kind, path) for item in page.items or ())
             following = page.metadata.continue_
             if not following:
@@ -211,14 +206,16 @@ class ApiClient:
                 "labelSelector": label_selector,
                 "fieldSelector": field_selector,
                 "resourceVersion": resource_version,
+                "timeoutSeconds": f"{WATCH_SECONDS:.0f}",
             }
         )
-        async for line in self._lines(path + query):
-            event = _decoded(line, _Event, path)
-            if event.type == "ERROR":
-                raise _watch_error(bytes(event.object))
-            if event.type in ("ADDED", "MODIFIED", "DELETED", "BOOKMARK"):
-                yield WatchEvent(event.type, _decoded(event.object, kind, path))  # type: ignore[arg-type]
+        async with contextlib.aclosing(self._wire.lines(path + query, WATCH_SILENCE)) as lines:
+            async for line in lines:
+                event = _decoded(line, _Event, path)
+                if event.type == "ERROR":
+                    raise _watch_error(bytes(event.object))
+                if event.type in ("ADDED", "MODIFIED", "DELETED", "BOOKMARK"):
+                    yield WatchEvent(event.type, _decoded(event.object, kind, path))  # type: ignore[arg-type]
 
     async def may(
         self, verb: str, resource: str, namespace: str, name: str = "", group: str = ""
@@ -247,7 +244,7 @@ class ApiClient:
             "spec": {"resourceAttributes": {k: v for k, v in attributes.items() if v}},
         }
         try:
-            body = await self._ask("POST", REVIEWS, msgspec.json.encode(review))
+            body = await self._wire.ask("POST", REVIEWS, msgspec.json.encode(review))
             return _decoded(body, _Review, REVIEWS).status.allowed
         except KfwdError:
             return None
@@ -289,8 +286,11 @@ class ApiClient:
 
     async def isolation(self) -> str:
         """How the nodes of an embedded cluster keep pods apart; empty where nothing says."""
-        nodes = await self._permitted(Node)
-        found = {node.metadata.annotations.get(ISOLATION_ANNOTATION, "") for node in nodes or ()}
+        try:
+            nodes = await self.list_all(Node)
+        except KfwdError:
+            return ""
+        found = {node.metadata.annotations.get(ISOLATION_ANNOTATION, "") for node in nodes}
         return found.pop() if len(found) == 1 else ""
 
     async def _permitted(self, kind: type[O], namespace: str | None = None) -> Items[O] | None:
@@ -298,66 +298,6 @@ class ApiClient:
             return await self.list_all(kind, namespace)
         except ForbiddenError:
             return None
-
-    # -- the wire ---------------------------------------------------------------------------------
-
-    async def _ask(self, method: str, path: str, body: bytes = b"") -> bytes:
-        async def once() -> Reply:
-            await self._prepare()
-            return await self._connection.request(method, self._path(path), body=body)
-
-        reply = await once()
-        if reply.status == 401 and self.access is not None and self.access.forget_credentials():
-            await self._reconnect()
-            reply = await once()
-        if reply.status >= 400:
-            raise refusal(error_of_response(reply.status, reply.body), reply.status, self.access)
-        return reply.body
-
-    async def _lines(self, path: str) -> AsyncIterator[bytes]:
-        """Lines of a stream; a 401 before the first is answered by new credentials, once."""
-        forgotten = False
-        while True:
-            await self._prepare()
-            try:
-                async for line in self._connection.lines(self._path(path)):
-                    yield line
-            except UnauthorizedError:
-                if forgotten or self.access is None or not self.access.forget_credentials():
-                    raise
-                forgotten = True
-                await self._reconnect()
-            else:
-                return
-
-    async def _prepare(self) -> None:
-        """A token may have been renewed since the connection was made."""
-        if self.access is not None and isinstance(self._connection, Tunnel):
-            self._connection.renew(await self.access.headers())
-
-    async def _reconnect(self) -> None:
-        """For new credentials: a certificate belongs to its connection."""
-        assert self.access is not None
-        before = await self.access.credentials.current(self.access.notice)
-        if before.certificate is not None:
-            old, self._connection = self._connection, await _connect(self.access)
-            if isinstance(old, Tunnel):
-                old.close()
-
-    def _path(self, path: str) -> str:
-        return path if self.access is None else self.access.path(path)
-
-
-async def _connect(access: ClusterAccess) -> Tunnel | Http1Client:
-    endpoint = await access.endpoint()
-    if endpoint.tls is None:
-        return Http1Client(endpoint, access.headers)
-    try:
-        return await Tunnel.open(endpoint, headers=await access.headers())
-    except NoHttp2Error:
-        return Http1Client(endpoint, access.headers)
-    except KfwdError as error:
-        raise _at_server(error, access) from None
 
 
 def _quoted(name: str | None) -> str:

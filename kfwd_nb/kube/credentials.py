@@ -43,8 +43,12 @@ class Credentials(Protocol):
             ConfigError: it cannot be had.
         """
 
-    def forget(self) -> bool:
-        """The server took it for invalid; True if another can be had."""
+    def forget(self, refused: Credential) -> bool:
+        """The server took `refused` for invalid; True if another can be had, or is there already.
+
+        What is kept is dropped only if it is that one: of many requests that are refused at the
+        same time, the first has a new one made for all.
+        """
 
 
 class Anonymous:
@@ -54,7 +58,7 @@ class Anonymous:
         """Nothing."""
         return Credential()
 
-    def forget(self) -> bool:
+    def forget(self, refused: Credential) -> bool:
         """There is no other."""
         return False
 
@@ -104,7 +108,7 @@ class Static:
         certificate, key = (each.read(self.source) for each in self.pair)
         return Credential(headers, certificate, key)
 
-    def forget(self) -> bool:
+    def forget(self, refused: Credential) -> bool:
         """A file may have changed within the time stamps' grain."""
         self._read = None
         return self.token_file is not None

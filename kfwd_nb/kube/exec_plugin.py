@@ -120,10 +120,11 @@ class ExecPlugin:
                 kept = self._kept = await self._run(notice)
             return kept[0]
 
-    def forget(self) -> bool:
-        """The server took it for invalid: run the plugin again next time."""
-        known, self._kept = self._kept is not None, None
-        return known
+    def forget(self, refused: Credential) -> bool:
+        """Run the plugin again next time, unless that has been done since `refused` was given."""
+        if self._kept is not None and self._kept[0] is refused:
+            self._kept = None
+        return True
 
     async def _run(self, notice: Notice) -> tuple[Credential, float]:
         spec = self._spec

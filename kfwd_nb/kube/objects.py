@@ -116,13 +116,13 @@ class Container(Model):
 
 
 class PodSpec(Spelled):
-    """What a pod is to be."""
+    """What a pod is to be. API servers always show a security context; `kubectl debug` needs it."""
 
     containers: list[Container] = []
     node_name: str = ""
     restart_policy: Literal["Always", "OnFailure", "Never"] = "Always"
     termination_grace_period_seconds: int = 2
-    security_context: SecurityContext | None = None
+    security_context: SecurityContext | None = msgspec.field(default_factory=SecurityContext)
 
 
 class ContainerStatus(Spelled):
@@ -371,6 +371,9 @@ loopback isolation, of its first process."""
 FOUND_ANNOTATION = "kfwd/found-by"
 """On a Pod that its node's agent has found, and on a Node whose agent only finds pods: by what
 (cri). The relay shows such pods, and starts and ends none; as a kubelet's mirror pods."""
+
+RESERVED = "kfwd/"
+"""What the names of annotations begin with that only agents and the relay write."""
 
 CLUSTER_ANNOTATION = "kfwd/cluster"
 """On every Node of an embedded cluster: the cluster's name. What can destroy looks for it."""

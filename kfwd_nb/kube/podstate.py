@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from kfwd_nb.kube.objects import ContainerStatus, Pod, condition
+from kfwd_nb.kube.objects import FOUND_ANNOTATION, ContainerStatus, Pod, condition
 
 FINISHED = ("Succeeded", "Failed")
 """Phases that a pod does not leave."""
 
 MAX_MESSAGE = 300
 """Characters of a container's own message that a sentence repeats."""
+
+
+def was_found(pod: Pod) -> bool:
+    """The pod is one that its node's agent has found: nobody here starts or ends it."""
+    return FOUND_ANNOTATION in pod.metadata.annotations
 
 
 def status_word(pod: Pod) -> str:

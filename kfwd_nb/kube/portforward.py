@@ -10,14 +10,13 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from kfwd_nb.kube.access import ClusterAccess
+from kfwd_nb.kube.api_wire import UNAUTHORIZED
 from kfwd_nb.kube.objects import Pod
 from kfwd_nb.kube.resources import resource_of
 from kfwd_nb.protocol.portforward import PROTOCOL, TUNNEL, VERSION_HEADER
 from kfwd_nb.transport import websocket
 from kfwd_nb.transport.http1_client import Upgraded, UpgradeError, upgrade
 from kfwd_nb.transport.portforward import PortforwardConnection
-
-UNAUTHORIZED = 401
 
 
 async def open_spdy(access: ClusterAccess, namespace: str, pod: str) -> PortforwardConnection:
@@ -64,10 +63,11 @@ T = TypeVar("T")
 
 async def _asked(access: ClusterAccess, ask: Callable[[], Awaitable[T]]) -> T:
     """Ask, and once more with new credentials if these are not taken (any more)."""
+    used = await access.credential()
     try:
         return await ask()
     except UpgradeError as error:
-        if error.status != UNAUTHORIZED or not access.forget_credentials():
+        if error.status != UNAUTHORIZED or not access.forget_credentials(used):
             raise
     return await ask()
 

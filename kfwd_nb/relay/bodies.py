@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from kfwd_nb.errors import RemoteProtocolError
-from kfwd_nb.kube.objects import AnyObject, Node, Pod
+from kfwd_nb.kube.objects import RESERVED, AnyObject, Deployment, Node, ObjectMeta, Pod
 from kfwd_nb.kube.schema import FieldError, convert, field_error
 from kfwd_nb.kube.validation import validate
 from kfwd_nb.relay import protobuf
@@ -49,6 +49,8 @@ def object_of(call: Call, tree: dict[str, Any]) -> AnyObject:
     """The object of a body, in the place that the path names.
 
     A field that has no effect here is dropped, one that would change what happens is refused.
+    Annotations that only agents and the relay write (`RESERVED`) are dropped, but those of a node,
+    which its agent sends.
 
     Raises:
         RemoteProtocolError: it is not such an object, or belongs elsewhere.
@@ -74,7 +76,28 @@ def object_of(call: Call, tree: dict[str, Any]) -> AnyObject:
     ):
         if said and path and said != path:
             raise RemoteProtocolError(f'the {what} "{said}" is not that of the path, "{path}"')
-    return with_metadata(item, namespace=call.namespace or "", name=meta.name or call.name)
+    item = with_metadata(item, namespace=call.namespace or "", name=meta.name or call.name)
+    return item if isinstance(item, Node) else _unreserved(item)
+
+
+def _unreserved(item: AnyObject) -> AnyObject:
+    """The object, and the template of its pods, without the annotations of others."""
+    if isinstance(item, Deployment):
+        template = item.spec.template
+        metadata = _without_reserved(template.metadata)
+        template = msgspec.structs.replace(template, metadata=metadata)
+        spec = msgspec.structs.replace(item.spec, template=template)
+        item = msgspec.structs.replace(item, spec=spec)
+    return msgspec.structs.replace(item, metadata=_without_reserved(item.metadata))
+
+
+def _without_reserved(meta: ObjectMeta) -> ObjectMeta:
+    kept = {k: v for k, v in meta.annotations.items() if not k.startswith(RESERVED)}
+    return msgspec.structs.replace(meta, annotations=kept)
+
+
+def _reserved(meta: ObjectMeta) -> dict[str, str]:
+    return {k: v for k, v in meta.annotations.items() if k.startswith(RESERVED)}
 
 
 def patched(call: Call, item: object, media_type: str, body: bytes) -> dict[str, Any]:
@@ -125,6 +148,7 @@ def successor(item: AnyObject, former: AnyObject, version: str) -> AnyObject:
         creation_timestamp=kept.creation_timestamp,
         deletion_timestamp=kept.deletion_timestamp,
         owner_references=kept.owner_references,
+        annotations=item.metadata.annotations | _reserved(kept),
     )
     return with_status(item, former)
 

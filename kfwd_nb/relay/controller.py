@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, NoReturn, Protocol
+
+from kfwd_nb.errors import KfwdError
 
 if TYPE_CHECKING:
     from kfwd_nb.relay.store import Store
+
+
+RETRY = 5.0
+"""Seconds before a step that failed is made again, if nothing changes in between."""
+
+logger = logging.getLogger(__name__)
 
 
 class Controller(Protocol):
@@ -20,8 +29,15 @@ class Controller(Protocol):
 
 
 async def run(controller: Controller, store: Store) -> NoReturn:
-    """Step at every change of the store, until cancelled."""
+    """Step at every change of the store, until cancelled.
+
+    What one object refuses (a `KfwdError`) is logged, and does not end the controller.
+    """
     while True:
         seen = store.revision
-        wait = controller.step()
+        try:
+            wait = controller.step()
+        except KfwdError as error:
+            logger.warning("%s: %s", type(controller).__name__, error.what)
+            seen, wait = store.revision, RETRY  # else what the step changed would repeat it at once
         await store.changed(seen, wait)

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from kfwd_nb.errors import ForbiddenError
 from kfwd_nb.kube.objects import (
     DEFAULT_NAMESPACE,
-    FOUND_ANNOTATION,
     Deployment,
     Namespace,
     Node,
     Object,
     Pod,
 )
+from kfwd_nb.kube.podstate import was_found
 from kfwd_nb.kube.resources import RESOURCES
 from kfwd_nb.relay.store import with_metadata
 
@@ -26,7 +26,8 @@ def delete(store: Store, item: Object) -> Object:
 
     Raises:
         NotFoundError: it is not there any more.
-        ForbiddenError: it is the namespace that must always be there, or a pod that was found.
+        ForbiddenError: it is the namespace that must always be there, or a pod that was found, or
+            a namespace that holds one; nothing is deleted then.
     """
     if isinstance(item, Pod):
         return delete_pod(store, item)
@@ -36,6 +37,8 @@ def delete(store: Store, item: Object) -> Object:
                 f'namespaces "{DEFAULT_NAMESPACE}" is forbidden: this namespace may not be deleted',
                 where="relay",
             )
+        for pod in store.select(Pod, item.metadata.name):
+            check_made_here(store, pod)
         for resource in RESOURCES:
             if resource.namespaced:
                 for inner in store.select(resource.type, item.metadata.name):
@@ -56,13 +59,8 @@ def delete_pod(store: Store, pod: Pod) -> Pod:
     Raises:
         ForbiddenError: the agent has found the pod, and ends none.
     """
+    check_made_here(store, pod)
     node = store.get(Node, "", pod.spec.node_name)
-    if node is not None and FOUND_ANNOTATION in pod.metadata.annotations:
-        raise ForbiddenError(
-            f'pods "{pod.metadata.name}" is forbidden: the agent of node "{node.metadata.name}" '
-            "found it; it can be deleted only where it was made",
-            where="relay",
-        )
     if node is None or not node.ready:
         return store.delete(pod)
     if pod.metadata.deletion_timestamp is not None:
@@ -71,6 +69,21 @@ def delete_pod(store: Store, pod: Pod) -> Pod:
     return store.update(
         with_metadata(pod, deletion_timestamp=store.now(), deletion_grace_period_seconds=grace)
     )
+
+
+def check_made_here(store: Store, pod: Pod) -> None:
+    """Nothing, if the pod may be deleted here.
+
+    Raises:
+        ForbiddenError: the agent of a node that there is has found it, and ends none.
+    """
+    node = pod.spec.node_name
+    if was_found(pod) and store.get(Node, "", node) is not None:
+        raise ForbiddenError(
+            f'pods "{pod.metadata.name}" is forbidden: the agent of node "{node}" found it; it can '
+            "be deleted only where it was made",
+            where="relay",
+        )
 
 
 def orphan(store: Store, deployment: Deployment) -> None:
@@ -93,6 +106,8 @@ class OrphanCollector:
         """See `controller.Controller`."""
         living = {each.metadata.uid for each in self._store.select(Deployment)}
         for pod in self._store.select(Pod):
+            if was_found(pod):
+                continue
             owner = next((o for o in pod.metadata.owner_references if o.controller), None)
             if owner is not None and owner.kind == "Deployment" and owner.uid not in living:
                 delete_pod(self._store, pod)

@@ -19,7 +19,7 @@ from kfwd_nb.kube.objects import (
     Pod,
     PodTemplate,
 )
-from kfwd_nb.kube.podstate import FINISHED
+from kfwd_nb.kube.podstate import FINISHED, was_found
 from kfwd_nb.kube.resolve import by_preference
 from kfwd_nb.relay.deletion import delete_pod
 from kfwd_nb.relay.store import AlreadyExistsError
@@ -97,9 +97,10 @@ def reconcile(
 
 
 def owned_by(deployment: Deployment, pods: Iterable[Pod]) -> list[Pod]:
-    """Those of the pods that the deployment made."""
+    """Those of the pods that the deployment made; one that an agent has found is none of them."""
     uid = deployment.metadata.uid
-    return [p for p in pods if any(o.uid == uid for o in p.metadata.owner_references)]
+    made = (pod for pod in pods if not was_found(pod))
+    return [p for p in made if any(o.uid == uid for o in p.metadata.owner_references)]
 
 
 def status_of(deployment: Deployment, pods: Sequence[Pod]) -> DeploymentStatus:

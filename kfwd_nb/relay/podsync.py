@@ -17,14 +17,13 @@ import msgspec
 
 from kfwd_nb.errors import KfwdError, LimitError, LostError
 from kfwd_nb.kube.objects import (
-    FOUND_ANNOTATION,
     PID_ANNOTATION,
     Namespace,
     ObjectMeta,
     Pod,
     PodStatus,
 )
-from kfwd_nb.kube.podstate import FINISHED
+from kfwd_nb.kube.podstate import FINISHED, was_found
 from kfwd_nb.relay.store import with_metadata
 from kfwd_nb.transport.http import error_of_response
 
@@ -251,11 +250,6 @@ class _PodList(msgspec.Struct):
     """An agent's answer to `GET /pods`."""
 
     items: list[Pod]
-
-
-def was_found(pod: Pod) -> bool:
-    """The pod is one that its node's agent has found: nobody here starts or ends it."""
-    return FOUND_ANNOTATION in pod.metadata.annotations
 
 
 def _key(pod: Pod) -> Key:

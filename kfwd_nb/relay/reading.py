@@ -12,6 +12,7 @@ import msgspec
 from kfwd_nb.errors import ExpiredError, LimitError, RemoteProtocolError
 from kfwd_nb.kube.objects import Object, ObjectMeta
 from kfwd_nb.relay.forms import Form, form_of, many, one, table
+from kfwd_nb.relay.routes import is_true
 from kfwd_nb.relay.selectors import Selector, parse_selector
 from kfwd_nb.relay.store import Event, Store
 from kfwd_nb.transport.http import Request, Response, status_object
@@ -74,7 +75,7 @@ class Reading:
         """
         if self._watches >= MAX_WATCHES:
             raise LimitError(f"{MAX_WATCHES} watches are open; that is the relay's limit.")
-        initial = call.query.get("sendInitialEvents") == "true"
+        initial = is_true(call.query.get("sendInitialEvents", ""))
         after = number(call, "resourceVersion")
         if after:
             self._store.events(after)
@@ -86,7 +87,7 @@ class Reading:
             0 if initial else after,
             seconds,
             initial=initial,
-            bookmarks=call.query.get("allowWatchBookmarks") == "true",
+            bookmarks=is_true(call.query.get("allowWatchBookmarks", "")),
         )
         return Response(200, self._lines(watch))
 

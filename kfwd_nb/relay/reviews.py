@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from kfwd_nb.errors import RemoteProtocolError
+from kfwd_nb.kube.resources import RESOURCES
 from kfwd_nb.relay.bodies import tree_of
 from kfwd_nb.relay.rbac import Attributes
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 AUTHORIZATION = "/apis/authorization.k8s.io/v1"
 AUTHENTICATION = "/apis/authentication.k8s.io/v1"
+
+IDENTITIES = frozenset({"users", "groups"})
+"""What may be impersonated; in no namespace."""
 
 KINDS = {
     f"{AUTHORIZATION}/selfsubjectaccessreviews": "SelfSubjectAccessReview",
@@ -78,6 +82,14 @@ def review(
     return {"kind": kind, "apiVersion": version, "metadata": {}, **shown, "status": status}
 
 
+def _namespaced(asked: _ResourceAttributes) -> bool:
+    """The resource is in namespaces; clients name theirs in every review."""
+    if asked.resource in IDENTITIES:
+        return False
+    wanted = asked.resource, asked.group
+    return all(each.namespaced for each in RESOURCES if (each.plural, each.group) == wanted)
+
+
 def _access(spec: _Spec, user: User, authorizer: Authorizer) -> dict[str, Any]:
     asked = spec.resource_attributes
     if asked is not None:
@@ -85,7 +97,7 @@ def _access(spec: _Spec, user: User, authorizer: Authorizer) -> dict[str, Any]:
             asked.verb,
             asked.resource + (f"/{asked.subresource}" if asked.subresource else ""),
             asked.group,
-            asked.namespace or None,
+            asked.namespace or None if _namespaced(asked) else None,
             asked.name,
         )
         return {"allowed": authorizer.allows(user, wanted)}

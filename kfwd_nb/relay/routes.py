@@ -13,9 +13,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import cast
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
-from kfwd_nb.errors import NotFoundError
+from kfwd_nb.errors import NotFoundError, RemoteProtocolError
 from kfwd_nb.kube.objects import AnyObject
 from kfwd_nb.kube.resources import (
     DEPLOYMENTS,
@@ -41,6 +41,9 @@ VERBS: dict[tuple[str, bool], str] = {
     ("DELETE", False): "deletecollection",
 }
 """Kubernetes' verb for a method, on a list (False) or one object (True)."""
+
+MAX_PARAMETERS = 50
+"""Parameters of a query."""
 
 COMMON_VERBS = frozenset({"get", "list", "watch", "create", "update", "patch", "delete"})
 
@@ -107,25 +110,52 @@ class Call:
         return self.query.get("dryRun") == "All"
 
 
+def is_true(text: str) -> bool:
+    """A parameter is true (the words of Go's `strconv.ParseBool`)."""
+    return text in ("1", "t", "T", "true", "TRUE", "True")
+
+
 def path_of(target: str) -> str:
-    """The path of a request target, without its query and a slash at its end."""
-    return urlsplit(target).path.rstrip("/") or "/"
+    """The path of a request target, without its query and a slash at its end.
+
+    Raises:
+        RemoteProtocolError: it is no request target.
+    """
+    return _split(target).path.rstrip("/") or "/"
+
+
+def _split(target: str) -> SplitResult:
+    try:
+        return urlsplit(target)
+    except ValueError as error:
+        raise RemoteProtocolError(f"the request target is none: {error}.") from None
+
+
+def _query(target: str) -> dict[str, str]:
+    text = _split(target).query
+    try:
+        return dict(parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_PARAMETERS))
+    except ValueError:
+        raise RemoteProtocolError(
+            f"the request has more than {MAX_PARAMETERS} parameters."
+        ) from None
 
 
 def route(method: str, target: str) -> Call:
     """What a method on a request target (path and query) asks for.
 
     Raises:
+        RemoteProtocolError: it is no request target.
         NotFoundError: nothing is there.
         MethodNotAllowedError: something is, but it does not know that method.
     """
-    query = dict(parse_qsl(urlsplit(target).query, keep_blank_values=True, max_num_fields=50))
+    query = _query(target)
     for resource in RESOURCES:
         place = _match(resource, path_of(target))
         if place is not None:
             namespace, name, subresource = place
             verb = VERBS.get((method, bool(name)), method.lower())
-            if verb == "list" and query.get("watch", "") in ("1", "true", "True"):
+            if verb == "list" and is_true(query.get("watch", "")):
                 verb = "watch"
             call = Call(verb, resource, namespace, name, subresource, query)
             _check_served(call, method)

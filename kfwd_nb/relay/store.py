@@ -117,12 +117,7 @@ class Store:
             AlreadyExistsError: the name is taken.
             LimitError: there are `MAX_OBJECTS` of its kind.
         """
-        objects = self._of(type(item))
-        plural = resource_of(type(item)).plural
-        if _key(item) in objects:
-            raise AlreadyExistsError(f'{plural} "{item.metadata.name}" already exists')
-        if len(objects) >= MAX_OBJECTS:
-            raise LimitError(f"the relay holds {MAX_OBJECTS} {plural}; that is its limit.")
+        self.check_free(item)
         item = with_metadata(
             item,
             uid=uid or str(uuid.uuid4()),
@@ -130,6 +125,20 @@ class Store:
             deletion_timestamp=None,
         )
         return self._put("ADDED", item)
+
+    def check_free(self, item: Object) -> None:
+        """Nothing, if the object can be created.
+
+        Raises:
+            AlreadyExistsError: the name is taken.
+            LimitError: there are `MAX_OBJECTS` of its kind.
+        """
+        objects = self._of(type(item))
+        plural = resource_of(type(item)).plural
+        if _key(item) in objects:
+            raise AlreadyExistsError(f'{plural} "{item.metadata.name}" already exists')
+        if len(objects) >= MAX_OBJECTS:
+            raise LimitError(f"the relay holds {MAX_OBJECTS} {plural}; that is its limit.")
 
     def update(self, item: Kind) -> Kind:
         """Put the object in the place of its former version; without a difference, do nothing.

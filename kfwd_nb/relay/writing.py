@@ -11,6 +11,7 @@ from kfwd_nb.kube.objects import AnyObject, Deployment, Namespace, Node, Pod
 from kfwd_nb.relay import deletion
 from kfwd_nb.relay.bodies import check_valid, object_of, patched, successor, tree_of, with_status
 from kfwd_nb.relay.deployments import random_suffix
+from kfwd_nb.relay.nodes import address_of
 from kfwd_nb.relay.reading import json, shown
 from kfwd_nb.relay.scale import replicas_of, scale_of
 from kfwd_nb.relay.store import ConflictError, Store, with_metadata
@@ -44,7 +45,9 @@ class Writing:
         if call.namespace is not None:
             self._store.require(Namespace, "", call.namespace)
         item = with_status(item, type(item)())
-        if not call.dry_run:
+        if call.dry_run:
+            self._store.check_free(item)
+        else:
             item = self._store.create(item)
         return shown(201, call, request, item)
 
@@ -59,7 +62,11 @@ class Writing:
         if call.resource.type is Node:
             item = object_of(call, _tree(request))
             assert isinstance(item, Node)
-            return shown(200, call, request, self._nodes.register(item))
+            if call.dry_run:
+                address_of(item)
+            else:
+                item = self._nodes.register(item)
+            return shown(200, call, request, item)
         if call.subresource == "scale":
             return self._scale(call, _tree(request))
         tree = _tree(request)
@@ -105,6 +112,8 @@ class Writing:
         if isinstance(item, Deployment) and options.propagation_policy == "Orphan":
             deletion.orphan(self._store, item)
         at_once = isinstance(item, Pod) and options.grace_period_seconds == 0
+        if isinstance(item, Pod):
+            deletion.check_made_here(self._store, item)
         gone = self._store.delete(item) if at_once else deletion.delete(self._store, item)
         return shown(200, call, request, gone)
 

@@ -7,16 +7,25 @@ import socket
 import ssl
 import sys
 import weakref
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Any
 
-from kfwd_nb.errors import LostError, UnavailableError
+from kfwd_nb.errors import ConfigError, LostError, UnavailableError
 from kfwd_nb.ports import bracketed
 from kfwd_nb.transport.plain_transport import PlainTransport
 from kfwd_nb.transport.tls_transport import TlsTransport, handshake
 
 CONNECT_TIMEOUT = 10.0
 """Seconds for name, proxy, TCP and TLS together."""
+
+NEXT_ADDRESS = 0.25
+"""Seconds without an answer after which the next address is tried, too (RFC 8305 §8)."""
+
+Address = tuple[int, int, int, str, Any]
+"""An element of what `getaddrinfo` finds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +65,7 @@ async def dial(
     Raises:
         UnavailableError: nobody answers there, or not in time, or a proxy refuses (`ProxyError`).
         LostError: TLS fails.
+        ConfigError: the proxy's URL, or the name of the server's certificate, is none.
     """
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT):
@@ -67,7 +77,7 @@ async def dial(
                 sock = await connect_through(endpoint.proxy, endpoint.host, endpoint.port)
             return await _begin(sock, endpoint, protocol, alpn)
     except ssl.SSLError as error:
-        raise LostError(f"no TLS with {endpoint}: {error.reason or error}.") from None
+        raise LostError(f"no TLS with {endpoint}: {_words(error)}.") from None
     except TimeoutError:
         raise UnavailableError(f"{endpoint} does not answer.") from None
     except UnicodeError:
@@ -78,31 +88,73 @@ async def dial(
         ) from None
 
 
+def _words(error: ssl.SSLError) -> str:
+    """OpenSSL's reason; of a certificate, what is wrong with it."""
+    said = getattr(error, "verify_message", "") or error.reason or str(error)
+    return str(said).rstrip(".")
+
+
 async def connect_tcp(host: str, port: int) -> socket.socket:
-    """A connected socket to the first address of `host` that answers.
+    """A connected socket to the address of `host` that answers first (RFC 8305, Happy Eyeballs).
+
+    The next address is tried when one fails, or does not answer within `NEXT_ADDRESS`; those tried
+    before go on meanwhile.
 
     Raises:
-        OSError: none does.
+        OSError: none answers; of the last one.
     """
-    loop = asyncio.get_running_loop()
-    failure: OSError | None = None
-    for family, kind, number, _, address in await loop.getaddrinfo(
-        host, port, type=socket.SOCK_STREAM
-    ):
-        sock = socket.socket(family, kind, number)
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    left = deque(_alternating(found))
+    trying: set[asyncio.Task[socket.socket]] = set()
+    done: set[asyncio.Task[socket.socket]] = set()
+    failure: BaseException = OSError("the name has no address")
+    try:
+        while left or trying:
+            if left:
+                trying.add(asyncio.create_task(_connected(left.popleft())))
+            done, trying = await asyncio.wait(
+                trying,
+                timeout=NEXT_ADDRESS if left else None,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            while done:
+                task = done.pop()
+                error = task.exception()
+                if error is None:
+                    return task.result()
+                failure = error
+        raise failure
+    finally:
+        await _give_up(trying | done)
+
+
+async def _connected(address: Address) -> socket.socket:
+    family, kind, number, _, place = address
+    sock = socket.socket(family, kind, number)
+    try:
         sock.setblocking(False)
-        try:
-            await loop.sock_connect(sock, address)
-        except OSError as error:
-            sock.close()
-            failure = error
-        except BaseException:
-            sock.close()
-            raise
-        else:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            return sock
-    raise failure or OSError("the name has no address")
+        await asyncio.get_running_loop().sock_connect(sock, place)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+async def _give_up(trying: Collection[asyncio.Task[socket.socket]]) -> None:
+    """Close the sockets of the slower ones, be they connected already or not."""
+    for task in trying:
+        task.cancel()
+    for outcome in await asyncio.gather(*trying, return_exceptions=True):
+        if isinstance(outcome, socket.socket):
+            outcome.close()
+
+
+def _alternating(found: Sequence[Address]) -> list[Address]:
+    """One address of each family in turn, the first one's first (RFC 8305 §4)."""
+    families = list(dict.fromkeys(each[0] for each in found))
+    columns = ([each for each in found if each[0] == family] for family in families)
+    return [each for row in zip_longest(*columns) for each in row if each is not None]
 
 
 _turns: weakref.WeakKeyDictionary[ssl.SSLContext, asyncio.Lock] = weakref.WeakKeyDictionary()
@@ -133,6 +185,13 @@ async def _begin(
         PlainTransport(sock, protocol).begin()
         return None
     context.set_alpn_protocols(list(alpn))  # `handshake` reads it before it first waits
-    tls = await handshake(sock, context, server_hostname=name)
+    try:
+        tls = await handshake(sock, context, server_hostname=name)
+    except ssl.SSLError:
+        raise
+    except ValueError as error:  # UnicodeError among them: it cannot be sent in a ClientHello
+        raise ConfigError(
+            f"{name[:100]!r} is no name that a certificate can have: {error}."
+        ) from None
     TlsTransport(tls, protocol).begin()
     return tls.selected_alpn_protocol()

@@ -135,10 +135,11 @@ def status_object(error: KfwdError, code: int, reason: str) -> dict[str, Any]:
         "status": "Failure",
         "message": error.what,
         "reason": reason,
+        "details": {},  # always there: `kubectl debug` looks into it
         "code": code,
     }
     if error.hint:
-        status["details"] = {"causes": [{"reason": _HINT, "message": error.hint}]}
+        status["details"]["causes"] = [{"reason": _HINT, "message": error.hint}]
     return status
 
 
@@ -150,7 +151,7 @@ def error_of_response(status: int, body: bytes) -> KfwdError:
         causes = (answer.get("details") or {}).get("causes") or []
         hint = next((str(each["message"]) for each in causes if each.get("reason") == _HINT), None)
     except (ValueError, KeyError, TypeError, AttributeError):
-        message, hint = f"the API server answered {status}.", None
+        message, hint = f"the answer is {status}, and not that of a Kubernetes API server.", None
     for kind, code, _ in _STATUSES:
         if code == status:
             return kind(message, where="relay", hint=hint)

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from urllib.parse import quote
 
 import h11
 
-from kfwd_nb.errors import ConfigError, KfwdError, LimitError, LostError, RemoteProtocolError
+from kfwd_nb.errors import ConfigError, KfwdError, LostError, RemoteProtocolError
+from kfwd_nb.transport.answers import REQUEST_TIMEOUT, Pieces, gathered, lines_of
 from kfwd_nb.transport.endpoint import Endpoint, dial
 from kfwd_nb.transport.http import MAX_BODY, error_of_response, header_lines
 from kfwd_nb.transport.http1 import Http1Driver, fields_of
 from kfwd_nb.transport.tls import HTTP1
-from kfwd_nb.transport.tunnel import MAX_LINE, REQUEST_TIMEOUT, Reply
+from kfwd_nb.transport.tunnel import Reply
 
 UPGRADE_TIMEOUT = 30.0
 """Seconds for the answer to an upgrade; an API server asks the kubelet, and that the runtime."""
@@ -148,45 +149,45 @@ class Http1Client:
         try:
             async with asyncio.timeout(REQUEST_TIMEOUT):
                 answer = await self._exchange(driver, method, path, body, headers or {})
-                gathered = bytearray()
-                async for piece in _body(driver):
-                    gathered += piece
-                    if len(gathered) > MAX_BODY:
-                        raise LimitError(f"the answer to {path} exceeds {MAX_BODY} octets.")
+                whole = await gathered(_body(driver), path)
         except TimeoutError:
             raise LostError(f"no answer to {method} {path} in {REQUEST_TIMEOUT:.0f} s.") from None
         finally:
             driver.abort()
         fields = {":status": str(answer.status_code)} | fields_of(answer)
-        return Reply(answer.status_code, fields, bytes(gathered))
+        return Reply(answer.status_code, fields, whole)
 
-    async def lines(self, path: str) -> AsyncIterator[bytes]:
+    async def lines(self, path: str, *, silence: float | None = None) -> Pieces:
         """The lines of an answer that does not end by itself (a watch), without their newlines.
+
+        Args:
+            path: with its query.
+            silence: see `answers.lines_of`.
 
         Raises:
             KfwdError: the server refuses; its kind fits the status.
             UnavailableError: nobody answers there.
-            LostError: the connection went.
+            LostError: the connection went, or no head came within `REQUEST_TIMEOUT`.
             LimitError: a line is longer than `MAX_LINE`.
         """
         driver = await _connect(self._endpoint)
         try:
-            answer = await self._exchange(driver, "GET", path, b"", {})
-            rest = bytearray()
-            async for piece in _body(driver):
-                rest += piece
-                while answer.status_code < 400 and (end := rest.find(b"\n")) >= 0:
-                    line = bytes(rest[:end])
-                    del rest[: end + 1]
+            await self._begin(driver, path)
+            async with contextlib.aclosing(lines_of(_body(driver), path, silence)) as lines:
+                async for line in lines:
                     yield line
-                if len(rest) > MAX_LINE:
-                    raise LimitError(f"a line of {path} exceeds {MAX_LINE} octets.")
-            if answer.status_code >= 400:
-                raise error_of_response(answer.status_code, bytes(rest))
-            if rest:
-                yield bytes(rest)
         finally:
             driver.abort()
+
+    async def _begin(self, driver: Http1Driver, path: str) -> None:
+        """Ask for lines, and wait for the head; a refusal is raised."""
+        try:
+            async with asyncio.timeout(REQUEST_TIMEOUT):
+                answer = await self._exchange(driver, "GET", path, b"", {})
+                if answer.status_code >= 400:
+                    raise error_of_response(answer.status_code, await gathered(_body(driver), path))
+        except TimeoutError:
+            raise LostError(f"no answer to GET {path} in {REQUEST_TIMEOUT:.0f} s.") from None
 
     async def _exchange(
         self,
@@ -252,7 +253,7 @@ async def _answer(
             raise LostError("the server closed the connection and did not answer.")
 
 
-async def _body(driver: Http1Driver) -> AsyncIterator[bytes]:
+async def _body(driver: Http1Driver) -> Pieces:
     while True:
         event = await driver.event()
         if isinstance(event, h11.Data):

@@ -15,6 +15,7 @@ from kfwd_nb.protocol.http2 import (
     BodyReceived,
     ConnectionTerminated,
     DataReceived,
+    GoingAway,
     Http2Connection,
     PingAcknowledged,
     RequestReceived,
@@ -49,6 +50,9 @@ class Role(Protocol):
 
     def stream_reset(self, stream_id: int, code: int) -> None:
         """A stream without `TunnelStream` is over."""
+
+    def going_away(self, last: int) -> None:
+        """The server takes no more streams, and none after `last` (client role)."""
 
     def connection_over(self, error: KfwdError | None) -> None:
         """The connection is gone; called once, after all streams were told."""
@@ -115,6 +119,8 @@ class Http2Driver(ConnectionDriver):
             case ConnectionTerminated(code, _, reason):
                 words = f" ({reason})" if reason else ""
                 self.abandon(LostError(f"the peer ended the tunnel with code {code}{words}."))
+            case GoingAway(last):
+                self._role.going_away(last)
             case PingAcknowledged():
                 pass  # any byte is a sign of life; `buffer_updated` has noted it
 

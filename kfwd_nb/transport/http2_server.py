@@ -97,6 +97,9 @@ class Http2Server:
         self._bodies.pop(stream_id, None)
         self._cancel(stream_id)
 
+    def going_away(self, last: int) -> None:
+        """Never for a server: a client's GOAWAY is its end."""
+
     def connection_over(self, error: KfwdError | None) -> None:
         """Nobody waits for any answer any more."""
         for stream_id in list(self._tasks):
@@ -147,7 +150,7 @@ class Http2Server:
             log.exception("%s %s", fields.get(":method"), fields.get(":path"))
             response = status_response(KfwdError("an internal error; see the log."))
         try:
-            await self._send(stream_id, response)
+            await self._send(stream_id, response, bare=fields[":method"] == "HEAD")
         except Exception as error:
             if not isinstance(error, KfwdError):
                 log.exception("%s %s", fields.get(":method"), fields.get(":path"))
@@ -163,13 +166,18 @@ class Http2Server:
             identity=self._identity,
         )
 
-    async def _send(self, stream_id: int, response: Response) -> None:
+    async def _send(self, stream_id: int, response: Response, *, bare: bool) -> None:
+        """Send it; `bare` leaves the body out, as a HEAD wants it (RFC 9110 §9.3.2)."""
         headers = {"content-type": "application/json"} | response.headers
         if isinstance(response.body, bytes):
             headers["content-length"] = str(len(response.body))
-        self.driver.connection.respond(
-            stream_id, [(":status", str(response.status)), *headers.items()]
-        )
+        head = [(":status", str(response.status)), *headers.items()]
+        self.driver.connection.respond(stream_id, head, end=bare)
+        if bare:
+            self.driver.flush()
+            if not isinstance(response.body, bytes):
+                await response.body.aclose()
+            return
         drained = asyncio.Event()
         outbound = Outbound(self.driver, stream_id, drained.set)
         if isinstance(response.body, bytes):

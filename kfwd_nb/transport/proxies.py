@@ -34,15 +34,10 @@ async def connect_through(proxy: str, host: str, port: int) -> socket.socket:
         port: where to.
 
     Raises:
-        ConfigError: the URL is of no kind of proxy that is known.
+        ConfigError: the URL is of no kind of proxy that is known, or `host` is no name.
         ProxyError: the proxy cannot be reached, or refuses.
     """
-    url = urlsplit(proxy)
-    if url.scheme not in _PORTS or not url.hostname:
-        raise ConfigError(
-            f"{_shown(url)} is no proxy.",
-            hint="a proxy is http://HOST:PORT, https://HOST:PORT or socks5://HOST:PORT.",
-        )
+    url = proxy_url(proxy)
     if url.scheme.startswith("socks5"):
         return await _by_socks(url, host, port)
     try:
@@ -57,10 +52,36 @@ async def connect_through(proxy: str, host: str, port: int) -> socket.socket:
         await _ask(sock, url, f"{bracketed(host)}:{port}")
     except BaseException as error:
         sock.close()
+        if isinstance(error, h11.LocalProtocolError):
+            raise ConfigError(f"{host[:100]!r} is no name that a proxy can be asked for.") from None
         if isinstance(error, OSError | h11.RemoteProtocolError):
             raise ProxyError(f"the proxy {_shown(url)} does not answer: {error}.") from None
         raise
     return sock
+
+
+def proxy_url(proxy: str, source: str = "") -> SplitResult:
+    """The parts of a proxy's URL.
+
+    Args:
+        proxy: the URL.
+        source: where it was found, for messages.
+
+    Raises:
+        ConfigError: it is of no kind of proxy that is known.
+    """
+    try:
+        url = urlsplit(proxy)
+        known = url.scheme in _PORTS and bool(url.hostname) and url.port != 0
+    except ValueError:
+        url, known = SplitResult("", "", "", "", ""), False
+    if not known:
+        shown = _shown(url) if url.netloc else proxy.rpartition("@")[2]
+        raise ConfigError(
+            f"{f'{source}: ' if source else ''}{shown[:100]!r} is no proxy.",
+            hint="a proxy is http://HOST:PORT, https://HOST:PORT or socks5://HOST:PORT.",
+        )
+    return url
 
 
 def _shown(url: SplitResult) -> str:
@@ -179,6 +200,8 @@ async def _bridge(endpoint: Endpoint) -> socket.socket:
         await dial(endpoint, far, alpn=[HTTP1])
         await asyncio.get_running_loop().create_connection(lambda: near, sock=theirs)
     except BaseException:
+        if far.transport is not None:
+            far.transport.abort()
         ours.close()
         theirs.close()
         raise

@@ -42,14 +42,21 @@ async def handshake(
         ssl.SSLError: the peers do not agree, or do not trust each other.
         TimeoutError: it took longer than `HANDSHAKE_TIMEOUT`.
         OSError: the connection broke.
+        ValueError: the server's name is none that TLS can send.
     """
-    sock.setblocking(False)
-    tls = context.wrap_socket(
-        sock,
-        server_side=server_side,
-        server_hostname=server_hostname,
-        do_handshake_on_connect=False,
-    )
+    try:
+        sock.setblocking(False)
+        if server_hostname is not None:
+            _check_name(server_hostname)  # `wrap_socket` leaves a socket open for a bad one
+        tls = context.wrap_socket(
+            sock,
+            server_side=server_side,
+            server_hostname=server_hostname,
+            do_handshake_on_connect=False,
+        )
+    except BaseException:
+        sock.close()
+        raise
     close_in_children(tls)
     try:
         async with asyncio.timeout(HANDSHAKE_TIMEOUT):
@@ -71,6 +78,12 @@ async def handshake(
     except BaseException:
         tls.close()
         raise
+
+
+def _check_name(name: str) -> None:
+    if "\0" in name:
+        raise ValueError("a name holds no NUL")
+    name.encode("idna")
 
 
 async def _until(sock: socket.socket, *, writable: bool) -> None:

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+import contextlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from kfwd_nb.errors import KfwdError, LimitError, LostError
+from kfwd_nb.errors import KfwdError, LostError
 from kfwd_nb.protocol.connect import error_of
 from kfwd_nb.protocol.http2.events import Headers
+from kfwd_nb.transport.answers import REQUEST_TIMEOUT, Pieces, gathered, lines_of
 from kfwd_nb.transport.endpoint import Endpoint, dial
-from kfwd_nb.transport.http import MAX_BODY, error_of_response, header_lines
+from kfwd_nb.transport.http import error_of_response, header_lines
 from kfwd_nb.transport.http2 import Http2Driver
 from kfwd_nb.transport.outbound import Outbound
 from kfwd_nb.transport.resets import CANCEL, reset_error
 from kfwd_nb.transport.tls import H2, HTTP1
 from kfwd_nb.transport.tunnel_stream import TunnelStream
 
-REQUEST_TIMEOUT = 30.0
-"""Seconds for the whole answer to an API request that is no watch."""
-
-MAX_LINE = 4 << 20
-"""Octets of one line of a streamed answer."""
+RETIRED_CHECK = 1.0
+"""Seconds between two looks at a retired tunnel: are its streams over?"""
 
 
 class NoHttp2Error(LostError):
@@ -60,6 +59,7 @@ class Tunnel:
         self._authority = authority
         self._exchanges: dict[int, _Exchange] = {}
         self._unanswered: dict[int, TunnelStream] = {}
+        self._retired = False
         self.closed: asyncio.Future[KfwdError | None] = asyncio.get_running_loop().create_future()
 
     @classmethod
@@ -82,8 +82,8 @@ class Tunnel:
 
     @property
     def alive(self) -> bool:
-        """The connection stands."""
-        return not (self.closed.done() or self._driver.closing)
+        """The connection stands, and takes new streams."""
+        return not (self._retired or self.closed.done() or self._driver.closing)
 
     def close(self, error: KfwdError | None = None) -> None:
         """End the connection at once; its streams end with `error`."""
@@ -91,6 +91,16 @@ class Tunnel:
             self._driver.close()
         else:
             self._driver.abandon(error)
+
+    def retire(self) -> None:
+        """Take no new streams, and end with the last one that there is."""
+        self._retired = True
+        if self.closed.done() or self._driver.closing:
+            return
+        if self._driver.connection.open_streams:
+            asyncio.get_running_loop().call_later(RETIRED_CHECK, self.retire)
+        else:
+            self.close()
 
     def renew(self, headers: Mapping[str, str]) -> None:
         """Other fields for all requests from now on: a token was renewed."""
@@ -117,44 +127,44 @@ class Tunnel:
                 stream_id, exchange = self._ask(method, path, body, headers or {})
                 try:
                     fields = await exchange.headers
-                    gathered = bytearray()
-                    async for piece in self._pieces(stream_id, exchange):
-                        gathered += piece
-                        if len(gathered) > MAX_BODY:
-                            raise LimitError(f"the answer to {path} exceeds {MAX_BODY} octets.")
+                    whole = await gathered(self._pieces(stream_id, exchange), path)
                 finally:
                     self._forget(stream_id)
         except TimeoutError:
             raise LostError(f"no answer to {method} {path} in {REQUEST_TIMEOUT:.0f} s.") from None
-        return Reply(int(fields[":status"]), fields, bytes(gathered))
+        return Reply(int(fields[":status"]), fields, whole)
 
-    async def lines(self, path: str) -> AsyncIterator[bytes]:
+    async def lines(self, path: str, *, silence: float | None = None) -> Pieces:
         """The lines of an answer that does not end by itself (a watch), without their newlines.
+
+        Args:
+            path: with its query.
+            silence: see `answers.lines_of`.
 
         Raises:
             KfwdError: the server refuses; its kind fits the status.
-            LostError: the connection went.
+            LostError: the connection went, or no head came within `REQUEST_TIMEOUT`.
             LimitError: a line is longer than `MAX_LINE`.
         """
         stream_id, exchange = self._ask("GET", path, b"", {})
         try:
-            fields = await exchange.headers
-            status = int(fields[":status"])
-            rest = bytearray()
-            async for piece in self._pieces(stream_id, exchange):
-                rest += piece
-                while status < 400 and (end := rest.find(b"\n")) >= 0:
-                    line = bytes(rest[:end])
-                    del rest[: end + 1]
+            pieces = self._pieces(stream_id, exchange)
+            await self._begun(exchange, pieces, path)
+            async with contextlib.aclosing(lines_of(pieces, path, silence)) as lines:
+                async for line in lines:
                     yield line
-                if len(rest) > MAX_LINE:
-                    raise LimitError(f"a line of {path} exceeds {MAX_LINE} octets.")
-            if status >= 400:
-                raise error_of_response(status, bytes(rest))
-            if rest:
-                yield bytes(rest)
         finally:
             self._forget(stream_id)
+
+    async def _begun(self, exchange: _Exchange, pieces: Pieces, path: str) -> None:
+        """Wait for the head of an answer in lines; a refusal is raised."""
+        try:
+            async with asyncio.timeout(REQUEST_TIMEOUT):
+                status = int((await exchange.headers)[":status"])
+                if status >= 400:
+                    raise error_of_response(status, await gathered(pieces, path))
+        except TimeoutError:
+            raise LostError(f"no answer to GET {path} in {REQUEST_TIMEOUT:.0f} s.") from None
 
     def _ask(
         self, method: str, path: str, body: bytes, headers: Mapping[str, str]
@@ -180,7 +190,7 @@ class Tunnel:
             outbound.write_eof()
         return stream_id, exchange
 
-    async def _pieces(self, stream_id: int, exchange: _Exchange) -> AsyncIterator[bytes]:
+    async def _pieces(self, stream_id: int, exchange: _Exchange) -> Pieces:
         while (piece := await exchange.pieces.get()) is not None:
             if isinstance(piece, KfwdError):
                 raise piece
@@ -292,6 +302,17 @@ class Tunnel:
         exchange = self._exchanges.get(stream_id)
         if exchange is not None:
             self._end_exchange(exchange, reset_error(code))
+
+    def going_away(self, last: int) -> None:
+        """Nothing new; what the server has not begun is lost, the rest comes to its end."""
+        self.retire()
+        lost = LostError("the server takes no more requests on this connection.")
+        for stream_id in [each for each in self._exchanges if each > last]:
+            self._end_exchange(self._exchanges[stream_id], lost)
+        for stream_id in [each for each in self._driver.streams if each > last]:
+            self._unanswered.pop(stream_id, None)
+            self._driver.streams[stream_id].finish(lost)
+            self._driver.streams.pop(stream_id, None)
 
     def connection_over(self, error: KfwdError | None) -> None:
         """Nothing more comes for anybody."""

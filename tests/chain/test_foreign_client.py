@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import socket
 import subprocess
@@ -48,7 +49,7 @@ def proxy(cluster, tmp_path):
                     break
             assert process.poll() is None
             time.sleep(0.02)
-        yield port, relay.token
+        yield port, asyncio.run(relay.headers())["authorization"].removeprefix("Bearer ")
     finally:
         process.terminate()
         process.wait(10)

@@ -74,7 +74,7 @@ def test_a_line_server_where_it_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     db = by_name(workload.read(None), Pod, "db")
     assert "lines.py" in db.spec.containers[0].command[-1]
     assert [port.container_port for port in db.spec.containers[0].ports] == [5432]
-    assert db.spec.security_context is None
+    assert db.spec.security_context.run_as_user is None
 
 
 def test_an_ordinary_users_database_is_the_users(monkeypatch: pytest.MonkeyPatch) -> None:

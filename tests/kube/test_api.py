@@ -9,19 +9,24 @@ import msgspec
 import pytest
 from peers.apiserver import FakeApiServer
 from peers.authority import Authority
+from peers.streams import until
 
 from kfwd_nb.errors import (
     ConfigError,
     ExpiredError,
     ForbiddenError,
     KfwdError,
+    LimitError,
+    LostError,
     NotFoundError,
     RefusedError,
     UnauthorizedError,
     UnavailableError,
 )
+from kfwd_nb.kube import api as api_module
+from kfwd_nb.kube.access import ClusterAccess
 from kfwd_nb.kube.api import ApiClient
-from kfwd_nb.kube.credentials import Static
+from kfwd_nb.kube.credentials import Credential, Static
 from kfwd_nb.kube.objects import (
     Container,
     ContainerPort,
@@ -44,6 +49,8 @@ from kfwd_nb.kube.objects import (
 from kfwd_nb.kube.preflight import explained
 from kfwd_nb.kube.targets import selection
 from kfwd_nb.ports import parse_target
+from kfwd_nb.transport import answers
+from kfwd_nb.transport import tunnel as tunnel_module
 
 pytestmark = pytest.mark.chain
 
@@ -58,10 +65,15 @@ def pod(name: str, phase: str = "Running", protocol: str = "TCP", **labels: str)
     return Pod(metadata=meta(name, **labels), spec=spec, status=PodStatus(phase=phase))
 
 
+@pytest.fixture
+def authority(tmp_path):
+    return Authority(tmp_path)
+
+
 @pytest.fixture(params=["h2", "http/1.1"])
-async def api(request, tmp_path):
+async def api(request, authority):
     server = FakeApiServer([pod("web", app="web"), pod("db", app="db")])
-    await server.start(Authority(tmp_path), http1=request.param == "http/1.1")
+    await server.start(authority, http1=request.param == "http/1.1")
     yield server
     await server.close()
 
@@ -93,6 +105,49 @@ async def test_a_list_of_several_pages(api, client):
     for number in range(6):
         api.put(pod(f"more-{number}"))
     assert len((await client.list(Pod)).items) == 8
+
+
+async def test_a_list_that_expires_amid_its_pages_is_begun_anew_once(api, client):
+    api.page = 3
+    for number in range(6):
+        api.put(pod(f"more-{number}"))
+    api.expire_pages(1)
+    assert len((await client.list(Pod)).items) == 8
+    api.expire_pages(2)
+    with pytest.raises(ExpiredError):
+        await client.list(Pod)
+
+
+async def test_a_list_that_is_too_large_says_so_with_a_hint(api, client, monkeypatch):
+    monkeypatch.setattr(answers, "MAX_BODY", 100)
+    with pytest.raises(LimitError, match="exceeds 100 octets") as caught:
+        await client.list(Pod)
+    assert "name a namespace" in (caught.value.hint or "")
+    assert await client.isolation() == "", "what is only shown ends no forward"
+
+
+async def test_lists_come_in_pages_and_watches_end_by_themselves(api, client):
+    await client.list(Pod)
+    assert "limit=100" in api.requests[-1].path
+    api.end_watches_with({"code": 410})
+    with pytest.raises(ExpiredError):
+        await anext(client.watch(Pod, resource_version="2"))
+    assert "timeoutSeconds=300" in api.requests[-1].path
+
+
+@pytest.mark.parametrize("words", [KfwdError("no"), LostError("gone"), ForbiddenError("no")])
+async def test_an_isolation_that_cannot_be_had_is_none(api, client, monkeypatch, words):
+    async def fail(*_: object, **__: object) -> object:
+        raise words
+
+    monkeypatch.setattr(client, "list", fail)
+    assert await client.isolation() == ""
+
+
+async def test_a_watch_on_which_nothing_comes_is_lost(api, client, monkeypatch):
+    monkeypatch.setattr(api_module, "WATCH_SILENCE", 0.05)
+    with pytest.raises(LostError, match="nothing came"):
+        await anext(client.watch(Pod, resource_version="2"))
 
 
 async def test_a_watch_goes_on_from_a_list_and_its_history_ends(api, client):
@@ -138,9 +193,9 @@ async def test_a_token_that_is_not_taken_any_more_is_renewed_once(api, tmp_path)
     file.write_text("old")
 
     class Renewing(Static):
-        def forget(self) -> bool:
+        def forget(self, refused: Credential) -> bool:
             file.write_text("new")
-            return super().forget()
+            return super().forget(refused)
 
     client = await ApiClient.open(api.access(Renewing("x", token_file=file)))
     assert (await client.version())["minor"] == "36"
@@ -149,6 +204,56 @@ async def test_a_token_that_is_not_taken_any_more_is_renewed_once(api, tmp_path)
         await client.version()
     assert len(api.requests) == 4
     client.close()
+
+
+async def test_another_certificate_is_another_connection_and_the_former_lives_on(
+    api, authority, monkeypatch
+):
+    monkeypatch.setattr(tunnel_module, "RETIRED_CHECK", 0.01)
+    pairs = [tuple(path.read_bytes() for path in authority.issue(f"client-{n}")) for n in "ab"]
+
+    class Rotating(Static):
+        async def current(self, notice: object) -> Credential:
+            return Credential({}, *pairs[0])
+
+    client = await ApiClient.open(api.access(Rotating("x")))
+    old = client.tunnel
+    events = client.watch(Pod, "default", resource_version="2")
+    waiting = asyncio.ensure_future(anext(events))
+    await until(lambda: api.requests)
+    pairs.reverse()
+    await asyncio.gather(*(client.version() for _ in range(5)))
+    assert client.alive
+    if old is not None:
+        assert client.tunnel is not old
+        assert not old.closed.done()
+        with pytest.raises(LostError):
+            await old.request("GET", "/version")
+    api.put(pod("new"))
+    assert (await waiting).object.metadata.name == "new"
+    await events.aclose()
+    if old is not None:
+        await until(old.closed.done)
+    client.close()
+
+
+async def test_closing_ends_a_former_connection_too(api, authority):
+    pairs = [tuple(path.read_bytes() for path in authority.issue(f"client-{n}")) for n in "ab"]
+
+    class Rotating(Static):
+        async def current(self, notice: object) -> Credential:
+            return Credential({}, *pairs[0])
+
+    client = await ApiClient.open(api.access(Rotating("x")))
+    waiting = asyncio.ensure_future(anext(client.watch(Pod, resource_version="2")))
+    await until(lambda: api.requests)
+    pairs.reverse()
+    await client.version()
+    if client.tunnel is None:
+        waiting.cancel()
+    client.close(LostError("the forward was stopped."))
+    await asyncio.gather(waiting, return_exceptions=True)
+    await until(lambda: not api._server.connections)
 
 
 async def test_a_path_below_and_acting_as_somebody_else(api):
@@ -259,3 +364,33 @@ async def test_certificates_that_are_none(api):
     access = dataclasses.replace(api.access(), ca_data=b"words")
     with pytest.raises(ConfigError, match="cannot be used"):
         await asyncio.wait_for(ApiClient.open(access), 5)
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [
+        ("scopes", "scopes"),
+        ("Example.org/Reason", "example.org%2freason"),
+        ("a%b c", "a%25b%20c"),
+        ("!#$&'*+-.^_`|~9", "!#$&'*+-.^_`|~9"),
+        ("ü", "%c3%bc"),
+    ],
+)
+async def test_keys_of_extra_attributes_are_escaped(key, name):
+    access = ClusterAccess(
+        "c", "https://x", "default", "the test", as_user="bob", as_extra=((key, ("v w", "x")),)
+    )
+    assert (await access.headers())[f"impersonate-extra-{name}"] == "v w\0x"
+
+
+@pytest.mark.parametrize("value", ["view ü", "a\nb", " a", "a ", "\x7f"])
+async def test_values_that_no_field_may_hold(value):
+    access = ClusterAccess("c", "https://x", "default", "the test")
+    for changes in (
+        {"as_user": value},
+        {"as_user": "bob", "as_uid": value},
+        {"as_user": "bob", "as_groups": ("devs", value)},
+        {"as_user": "bob", "as_extra": (("scopes", (value,)),)},
+    ):
+        with pytest.raises(ConfigError, match="cannot be sent as impersonate-"):
+            await dataclasses.replace(access, **changes).headers()

@@ -122,6 +122,7 @@ def test_who_may_what(kubectl):
         (("get", "pods", "--field-selector", "spec.x=1"), 'field label "spec.x" is not supported'),
         (("logs", "web"), "the server could not find the requested resource"),
         (("exec", "web", "--", "ls"), "the server could not find the requested resource"),
+        (("debug", "web", "--image=x"), "ephemeral containers are disabled for this cluster"),
         (("top", "pod"), "Metrics API not available"),
     ],
     ids=lambda words: " ".join(words) if isinstance(words, tuple) else "",

@@ -53,6 +53,7 @@ class FakeApiServer:
         self.denied: set[tuple[str, str]] = set()
         self.page = 0
         self.prefix = ""
+        self._expiring = 0
         self._objects: dict[tuple[str, str, str], Object] = {}
         self._events: list[tuple[int, str, Object]] = []
         self._changed = asyncio.Event()
@@ -109,6 +110,10 @@ class FakeApiServer:
     def refuse(self, part: str, status: int, message: str, *, times: int = 1_000) -> None:
         """Answer so to the next requests whose path holds `part`."""
         self._refusals.append([part, status, message, times])
+
+    def expire_pages(self, times: int) -> None:
+        """Answer 410 to the next requests that go on with a list."""
+        self._expiring = times
 
     def end_watches_with(self, status: dict[str, Any]) -> None:
         """Send an ERROR event to all that watch (410 for one)."""
@@ -188,6 +193,9 @@ class FakeApiServer:
 
         if query.get("watch"):
             return Response(200, self._watch(fits, int(query.get("resourceVersion") or 0)))
+        if query.get("continue") and self._expiring:
+            self._expiring -= 1
+            return _status(410, "the continue token is too old")
         found = [each for each in self._objects.values() if fits(each)]
         start = int(query.get("continue") or 0)
         end = start + self.page if self.page else len(found)

@@ -58,7 +58,8 @@ TOKEN = "the-token"
 VISITOR = "the-visitors-token"
 CREATOR = "the-creators-token"
 GETTER = "the-getters-token"
-"""Of users who may do everything; only look; look and `create` a forward; look and `get` one."""
+"""Of users who may do everything; only look; look and `create` a forward; look and `get` one, which
+is not enough for any."""
 
 RULES = (
     Rule(("get", "list", "watch"), ("*",), users=("visitor",)),

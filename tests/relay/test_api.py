@@ -12,14 +12,25 @@ from typing import Any
 import pytest
 
 from kfwd_nb._version import __version__
-from kfwd_nb.kube.objects import PID_ANNOTATION, Container, Namespace, ObjectMeta, Pod, PodSpec
+from kfwd_nb.kube.objects import (
+    FOUND_ANNOTATION,
+    PID_ANNOTATION,
+    Container,
+    Deployment,
+    Namespace,
+    ObjectMeta,
+    Pod,
+    PodSpec,
+)
 from kfwd_nb.relay.authentication import Authenticator
+from kfwd_nb.relay.store import with_metadata
 from kfwd_nb.transport.endpoint import Endpoint
 from kfwd_nb.transport.tls import client_context
 from kfwd_nb.transport.tunnel import Tunnel
 
 pytestmark = pytest.mark.chain
 
+ADMIN = "the-admin-token"
 PODS = "/api/v1/namespaces/default/pods"
 DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments"
 
@@ -329,3 +340,55 @@ async def test_the_agent_alone_says_the_pid_of_a_pod(bench: Any, until: Any) -> 
     pod.metadata.annotations = {}
     agent.report(pod)
     await until(lambda: annotations() == {"mine": "stays"})
+
+
+async def test_nobody_but_agents_writes_their_annotations(bench: Any) -> None:
+    store, tunnel = bench.relay.store, await bench.tunnel()
+    theirs = {"kfwd/found-by": "me", "kfwd/pid": "1"}
+    body = json.loads(pod())
+    body["metadata"]["annotations"] = theirs | {"mine": "stays"}
+    await ask(tunnel, "POST", PODS, json.dumps(body).encode())
+    assert store.require(Pod, "default", "web").metadata.annotations == {"mine": "stays"}
+    body = json.loads(deployment(replicas=1))
+    body["spec"]["template"]["metadata"]["annotations"] = theirs | {"mine": "stays"}
+    await ask(tunnel, "POST", DEPLOYMENTS, json.dumps(body).encode())
+    made = store.require(Deployment, "default", "api")
+    assert made.spec.template.metadata.annotations == {"mine": "stays"}
+    for before in ({}, {FOUND_ANNOTATION: "cri"}):
+        web = store.require(Pod, "default", "web")
+        store.update(with_metadata(web, annotations=before | {"mine": "stays"}))
+        for value in ("me", None):
+            patch = json.dumps({"metadata": {"annotations": dict.fromkeys(theirs, value)}}).encode()
+            media = {"content-type": "application/merge-patch+json"}
+            reply = await tunnel.request("PATCH", f"{PODS}/web", body=patch, headers=media)
+            assert reply.status == 200
+            shown = json.loads(reply.body)["metadata"]["annotations"]
+            assert shown == before | {"mine": "stays"}
+
+
+async def test_a_found_pod_is_not_deleted_by_force_either(bench: Any) -> None:
+    await bench.agent()
+    meta = ObjectMeta(name="web", namespace="default", annotations={FOUND_ANNOTATION: "cri"})
+    bench.relay.store.create(Pod(metadata=meta, spec=PodSpec(node_name="node-1")))
+    status, answer = await ask(
+        await bench.tunnel(), "DELETE", f"{PODS}/web", b'{"gracePeriodSeconds": 0}'
+    )
+    assert (status, answer["reason"]) == (403, "Forbidden")
+
+
+async def test_a_target_that_is_none_is_a_bad_request_and_no_bug(
+    bench: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    for target in ("//[x", f"{PODS}?{'&'.join(f'a{number}=1' for number in range(51))}"):
+        assert (await ask(await bench.tunnel(), "GET", target))[0] == 400
+        for headers in ({}, {"connection": "Upgrade", "upgrade": "SPDY/3.1"}):
+            context = ssl.create_default_context(cafile=str(bench.authority.ca))
+            connection = http.client.HTTPSConnection("127.0.0.1", bench.port, context=context)
+
+            def asked(connection: Any = connection, target: str = target, h: Any = headers) -> int:
+                connection.request("GET", target, headers=h | {"authorization": f"Bearer {ADMIN}"})
+                return int(connection.getresponse().status)
+
+            assert await asyncio.to_thread(asked) == 400
+            connection.close()
+    assert "Traceback" not in caplog.text

@@ -11,7 +11,7 @@ import pytest
 
 from kfwd_nb.kube.objects import Deployment, Node, Pod
 from kfwd_nb.relay import reading
-from kfwd_nb.relay.config import RelayConfig, Rule
+from kfwd_nb.relay.config import RelayConfig, Rule, Token
 from kfwd_nb.relay.store import with_metadata
 from kfwd_nb.transport.endpoint import Endpoint
 from kfwd_nb.transport.http import Response
@@ -33,7 +33,12 @@ def config(config: RelayConfig) -> RelayConfig:
     """The visitor may act as bob of the group devs, who may list pods."""
     impersonate = Rule(verbs=("impersonate",), resources=("users", "groups"), users=("visitor",))
     reads = Rule(verbs=("list",), resources=("pods",), groups=("devs",))
-    return msgspec.structs.replace(config, rules=(*config.rules, impersonate, reads))
+    narrow = Rule(verbs=("*",), resources=("*",), users=("narrow",), namespaces=("narrow",))
+    return msgspec.structs.replace(
+        config,
+        rules=(*config.rules, impersonate, reads, narrow),
+        tokens=(*config.tokens, Token("narrow-token", "narrow")),
+    )
 
 
 def pod(name: str = "web", **labels: str) -> dict[str, Any]:
@@ -174,6 +179,17 @@ async def test_a_dry_run_changes_nothing(bench: Any, ask: Asker) -> None:
     assert (await ask("GET", f"{PODS}/web"))[0] == 404
     await ask("POST", PODS, pod())
     revision = bench.relay.store.revision
+    status, answer = await ask("POST", f"{PODS}?{dry}", pod())
+    assert (status, answer["reason"]) == (409, "AlreadyExists")
+    node = {
+        "metadata": {"name": "n"},
+        "status": {
+            "addresses": [{"type": "InternalIP", "address": "127.0.0.1"}],
+            "daemonEndpoints": {"kubeletEndpoint": {"Port": 1}},
+        },
+    }
+    assert (await ask("PUT", f"/api/v1/nodes/n?{dry}", node))[0] == 200
+    assert (await ask("PUT", f"/api/v1/nodes/n?{dry}", {"metadata": {"name": "n"}}))[0] == 422
     patch = {"metadata": {"labels": {"a": "b"}}}
     status, shown = await ask("PATCH", f"{PODS}/web?{dry}", patch, MERGE)
     assert (status, shown["metadata"]["labels"]) == (200, {"a": "b"})
@@ -330,6 +346,11 @@ async def test_nobody_acts_as_another_without_leave(bench: Any) -> None:
         ),
         ("the-visitor-token", {"verb": "create", "resource": "pods", "namespace": "shared"}, False),
         ("the-visitor-token", {"verb": "list", "resource": "pods"}, False),
+        ("narrow-token", {"verb": "get", "resource": "pods", "namespace": "narrow"}, True),
+        ("narrow-token", {"verb": "get", "resource": "pods"}, False),
+        ("narrow-token", {"verb": "get", "resource": "nodes", "namespace": "narrow"}, False),
+        ("narrow-token", {"verb": "get", "resource": "users", "namespace": "narrow"}, False),
+        ("narrow-token", {"verb": "get", "resource": "secrets", "namespace": "narrow"}, True),
     ],
 )
 async def test_may_i(bench: Any, token: str, attributes: Any, allowed: bool) -> None:

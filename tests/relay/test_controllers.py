@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from itertools import count
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from kfwd_nb.errors import ForbiddenError
 from kfwd_nb.kube.objects import (
+    FOUND_ANNOTATION,
     PID_ANNOTATION,
     Condition,
     Container,
@@ -22,12 +24,15 @@ from kfwd_nb.kube.objects import (
     Node,
     NodeStatus,
     ObjectMeta,
+    OwnerReference,
     Pod,
     PodSpec,
     PodStatus,
     PodTemplate,
 )
+from kfwd_nb.relay import controller as controller_module
 from kfwd_nb.relay import store as store_module
+from kfwd_nb.relay.controller import run
 from kfwd_nb.relay.deletion import OrphanCollector, delete
 from kfwd_nb.relay.deployments import (
     FIRST_WAIT,
@@ -331,3 +336,60 @@ def test_deleting_a_namespace_or_a_node_takes_what_is_on_it_along() -> None:
     assert store.select(Deployment) == []
     with pytest.raises(ForbiddenError, match='namespaces "default" is forbidden'):
         delete(store, default)
+
+
+# -- pods that an agent has found -----------------------------------------------------------------
+
+
+def found(name: str, namespace: str = "default", **changes: Any) -> Pod:
+    changes = {"namespace": namespace, "annotations": {FOUND_ANNOTATION: "cri"}} | changes
+    return with_metadata(bound(name, "n1"), **changes)
+
+
+def test_a_namespace_that_holds_a_found_pod_stays_whole() -> None:
+    store = Store()
+    staging = store.create(Namespace(metadata=ObjectMeta(name="staging")))
+    store.create(node("n1"))
+    store.create(with_metadata(bound("made-here"), namespace="staging"))
+    store.create(with_metadata(deployment(), namespace="staging"))
+    store.create(found("real", "staging"))
+    before = store.revision
+    with pytest.raises(ForbiddenError, match="can be deleted only where it was made"):
+        delete(store, staging)
+    assert store.revision == before
+
+
+def test_controllers_leave_found_pods_alone() -> None:
+    store = Store()
+    store.create(node("n1"))
+    api = store.create(deployment(replicas=0))
+    for name, uid in (("of-a-living-owner", api.metadata.uid), ("of-a-gone-owner", "gone")):
+        owner = OwnerReference(kind="Deployment", name="api", uid=uid, controller=True)
+        store.create(found(name, owner_references=[owner]))
+    DeploymentController(store).step()
+    OrphanCollector(store).step()
+    assert [each.metadata.deletion_timestamp for each in store.select(Pod)] == [None, None]
+
+
+async def test_a_controller_outlives_what_one_object_refuses(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(controller_module, "RETRY", 0.001)
+    store = Store()
+    steps = asyncio.Event()
+
+    class Stumbling:
+        made = 0
+
+        def step(self) -> None:
+            self.made += 1
+            store.create(Namespace(metadata=ObjectMeta(name=f"n{self.made}")))
+            if self.made >= 3:
+                steps.set()
+            raise ForbiddenError("not this one")
+
+    task = asyncio.create_task(run(Stumbling(), store))
+    await asyncio.wait_for(steps.wait(), 10)
+    assert not task.done()
+    task.cancel()
+    assert "Stumbling: not this one" in caplog.text

@@ -44,14 +44,16 @@ FORMS = ("spdy", "websocket", "channels")
 
 @pytest.fixture
 def config(config: RelayConfig) -> RelayConfig:
-    """Two more users: one may only `create`, the other only `get`."""
+    """Three more users: one may only `create`, one only `get`, the third both."""
 
     def rule(verb: str) -> Rule:
-        return Rule(verbs=(verb,), resources=("pods/portforward",), users=(f"may-{verb}",))
+        users = (f"may-{verb}", "may-both")
+        return Rule(verbs=(verb,), resources=("pods/portforward",), users=users)
 
+    tokens = tuple(Token(f"{verbs}-token", f"may-{verbs}") for verbs in ("create", "get", "both"))
     return msgspec.structs.replace(
         config,
-        tokens=(*config.tokens, Token("create-token", "may-create"), Token("get-token", "may-get")),
+        tokens=(*config.tokens, *tokens),
         rules=(*config.rules, rule("create"), rule("get")),
     )
 
@@ -65,10 +67,10 @@ class Opener:
         self.headers = {"authorization": f"Bearer {token}"}
         self.connections: list[Any] = []
 
-    async def connection(self, path: str = PATH) -> PortforwardConnection:
+    async def connection(self, path: str = PATH, method: str = "POST") -> PortforwardConnection:
         connection = PortforwardConnection()
         if self.form == "spdy":
-            upgraded = await upgrade(self.endpoint, path, self.headers | SPDY)
+            upgraded = await upgrade(self.endpoint, path, self.headers | SPDY, method=method)
             upgraded.begin(connection.protocol)
         else:
             opened = await open_websocket(self.endpoint, path, self.headers, [TUNNEL])
@@ -196,28 +198,45 @@ async def test_a_lost_agent_is_said(bench: Any, opener: Opener, echo: int, until
 @pytest.mark.parametrize(
     ("token", "form", "kind"),
     [
-        ("wrong", "spdy", UnauthorizedError),
-        ("the-visitor-token", "spdy", ForbiddenError),
-        ("create-token", "spdy", None),
-        ("create-token", "websocket", ForbiddenError),
-        ("create-token", "channels", ForbiddenError),
-        ("get-token", "spdy", ForbiddenError),
-        ("get-token", "websocket", None),
-        ("get-token", "channels", None),
+        ("wrong", "POST spdy", UnauthorizedError),
+        ("the-visitor-token", "POST spdy", ForbiddenError),
+        ("create-token", "POST spdy", None),
+        ("create-token", "GET tunnel", ForbiddenError),
+        ("create-token", "GET raw", ForbiddenError),
+        ("create-token", "GET spdy", ForbiddenError),
+        ("create-token", "CONNECT", None),
+        ("get-token", "POST spdy", ForbiddenError),
+        ("get-token", "GET tunnel", ForbiddenError),
+        ("get-token", "GET raw", ForbiddenError),
+        ("get-token", "GET spdy", ForbiddenError),
+        ("get-token", "CONNECT", ForbiddenError),
+        ("both-token", "POST spdy", None),
+        ("both-token", "GET tunnel", None),
+        ("both-token", "GET raw", None),
+        ("both-token", "GET spdy", None),
+        ("both-token", "CONNECT", None),
     ],
 )
-async def test_a_post_needs_create_and_a_get_needs_get(
+async def test_every_form_needs_create_and_a_get_needs_get_besides(
     bench: Any, echo: int, token: str, form: str, kind: type[KfwdError] | None
 ) -> None:
     await bench.agent(p7=echo)
     await bench.pod("web")
-    opener = Opener(bench, form, token)
-    if kind is None:
-        await opener.open(7)
-    else:
-        with pytest.raises(UpgradeError) as caught:
+    opener = Opener(bench, {"GET tunnel": "websocket", "GET raw": "channels"}.get(form, "spdy"))
+    opener.headers["authorization"] = f"Bearer {token}"
+    refused: KfwdError | None = None
+    try:
+        if form == "CONNECT":
+            await (await bench.tunnel(token)).connect("web.default.pod:7")
+        elif form == "GET spdy":
+            await opener.connection(method="GET")
+        else:
             await opener.open(7)
-        assert isinstance(caught.value.cause, kind)
+    except UpgradeError as error:
+        refused = error.cause
+    except ForbiddenError as error:
+        refused = error
+    assert type(refused) is (kind or type(None))
     opener.close()
 
 

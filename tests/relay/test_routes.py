@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kfwd_nb.errors import KfwdError, NotFoundError, UsageError
+from kfwd_nb.errors import KfwdError, NotFoundError, RemoteProtocolError, UsageError
 from kfwd_nb.kube.objects import ObjectMeta, Pod, PodSpec, PodStatus
 from kfwd_nb.kube.resources import RESOURCES, resource_of
 from kfwd_nb.relay.discovery import documents
@@ -22,7 +22,11 @@ pytestmark = pytest.mark.pure
     [
         ("GET", "/api/v1/pods", "list", "pods", None, ""),
         ("GET", "/api/v1/pods?watch=1", "watch", "pods", None, ""),
+        ("GET", "/api/v1/pods?watch=TRUE", "watch", "pods", None, ""),
+        ("GET", "/api/v1/pods?watch=t", "watch", "pods", None, ""),
+        ("GET", "/api/v1/pods?watch=T", "watch", "pods", None, ""),
         ("GET", "/api/v1/pods?watch=0", "list", "pods", None, ""),
+        ("GET", "/api/v1/pods?watch=f", "list", "pods", None, ""),
         ("GET", "/api/v1/namespaces/a/pods/", "list", "pods", "a", ""),
         ("GET", "/api/v1/namespaces/a/pods/b", "get", "pods", "a", "b"),
         ("POST", "/api/v1/namespaces/a/pods", "create", "pods", "a", ""),
@@ -66,6 +70,8 @@ def test_routes(
     ("method", "target", "kind"),
     [
         ("GET", "/", NotFoundError),
+        ("GET", "//[x", RemoteProtocolError),
+        ("GET", "/api/v1/pods?" + "&".join(f"a{n}=1" for n in range(51)), RemoteProtocolError),
         ("GET", "/api/v1", NotFoundError),
         ("GET", "/api/v1/secrets", NotFoundError),
         ("GET", "/api/v1/pods/web", NotFoundError),
@@ -91,13 +97,14 @@ def test_what_is_no_route(method: str, target: str, kind: type[KfwdError]) -> No
         route(method, target)
 
 
-@given(st.text(alphabet="/apiv1ns%?=&.", max_size=40))
+@given(st.text(alphabet="/apiv1ns%?=&.[]:", max_size=40))
 def test_any_target_is_routed_or_refused(target: str) -> None:
     try:
         found = route("GET", target).verb
     except KfwdError as error:
         found = type(error).__name__
-    assert found in {"get", "list", "watch", "NotFoundError", "MethodNotAllowedError"}
+    refusals = {"NotFoundError", "MethodNotAllowedError", "RemoteProtocolError"}
+    assert found in {"get", "list", "watch"} | refusals
 
 
 def test_every_resource_has_its_own_path_back() -> None:

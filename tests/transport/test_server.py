@@ -333,3 +333,11 @@ async def test_close_ends_connections_of_both_versions(handler, server_tls, clie
     writer.close()
     with pytest.raises(errors.UnavailableError):
         await Tunnel.open(Endpoint("127.0.0.1", server.port, client_tls))
+
+
+async def test_the_answer_to_a_head_has_no_body(tunnel, handler):
+    reply = await tunnel.request("HEAD", "/bytes/1024")
+    assert (reply.status, reply.headers["content-length"], reply.body) == (200, "1024", b"")
+    assert (await tunnel.request("HEAD", "/watch")).body == b""
+    assert handler.watches_open == 0
+    assert (await tunnel.request("GET", "/bytes/1024")).body == bytes(range(256)) * 4
