@@ -40,7 +40,12 @@ async def node(config: AgentConfig) -> AsyncIterator[Node]:
     config.scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
     namespaces = None if config.isolation == "loopback" else NamespaceThread()
     runtime = ProcessRuntime(
-        config.isolation, config.scratch, config.nofile, config.node, namespaces
+        config.isolation,
+        config.scratch,
+        config.nofile,
+        config.node,
+        namespaces,
+        config.variables,
     )
     connector = make_connector(config, namespaces)
     pods = Pods(runtime, connector)

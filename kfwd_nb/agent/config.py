@@ -39,6 +39,7 @@ class AgentConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
         cri: URL of a container runtime's socket; its pods are this node's, and no others are run.
         address: where to listen, an IP address that the relay reaches.
         nofile: soft limit of open descriptors that pods get.
+        variables: what every container has in its environment, for `$(NAME)` in its command, too.
     """
 
     node: str
@@ -53,6 +54,7 @@ class AgentConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     isolation: Isolation = "netns"
     connector: ConnectorName = "netns"
     nofile: int = 1024
+    variables: dict[str, str] = {}
 
 
 def load(path: Path) -> AgentConfig:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kfwd_nb.kube.objects import Container, Pod
 
@@ -32,12 +32,14 @@ class Surroundings:
         node: name of the node.
         scratch: the pod's private directory, as the container sees it.
         ports: declared port → the port that the process must really bind.
+        variables: what every container of the node has in its environment besides.
         path: search path for commands.
     """
 
     node: str
     scratch: str
     ports: Mapping[int, int]
+    variables: Mapping[str, str] = field(default_factory=dict)
     path: str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -62,9 +64,11 @@ def process_of(pod: Pod, container: Container, around: Surroundings) -> Process:
     """The process of `container`, with every `$(VAR)` expanded.
 
     A variable may refer to those before it and to the node agent's own, which are `KFWD_POD`,
-    `KFWD_NAMESPACE`, `KFWD_NODE`, `KFWD_SCRATCH` and `KFWD_PORT_<port>` for each declared port.
+    `KFWD_NAMESPACE`, `KFWD_NODE`, `KFWD_SCRATCH`, `KFWD_PORT_<port>` for each declared port, and
+    what its configuration adds.
     """
     env = {
+        **around.variables,
         "PATH": around.path,
         "LANG": "C.UTF-8",
         "HOME": around.scratch,

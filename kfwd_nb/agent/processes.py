@@ -40,6 +40,7 @@ class ProcessRuntime(Runtime):
         nofile: soft limit of open descriptors for pods.
         node: the node's name.
         namespaces: enters network namespaces; None in loopback isolation.
+        variables: what every container has in its environment.
     """
 
     isolation: Isolation
@@ -47,6 +48,7 @@ class ProcessRuntime(Runtime):
     nofile: int
     node: str
     namespaces: NamespaceThread | None
+    variables: Mapping[str, str] = field(default_factory=dict)
     sandboxes: set[ProcessSandbox] = field(default_factory=set)
     _trimming: asyncio.TimerHandle | None = None
 
@@ -203,7 +205,8 @@ class ProcessSandbox(Sandbox):
             self._replace_taken_ports(container)
         path = os.environ.get("PATH", os.defpath)
         scratch = self._cover() or self.directory.private
-        around = Surroundings(self._runtime.node, str(scratch), self.ports, path)
+        runtime = self._runtime
+        around = Surroundings(runtime.node, str(scratch), self.ports, runtime.variables, path)
         process = process_of(self._pod, container, around)
         if not process.argv:
             raise StartError("no command: containers here run the host's programs, not an image.")

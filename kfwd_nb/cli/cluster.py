@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from kfwd_nb.agent.isolation import MEANING
+from kfwd_nb.cli import terminal
 from kfwd_nb.cli.command import Parser
 from kfwd_nb.cluster import MiniCluster
 from kfwd_nb.cluster.options import add_arguments, from_arguments
@@ -32,7 +33,7 @@ def run(words: Sequence[str]) -> int:
         progress=say,
     )
     with cluster:
-        print(ready_line(cluster), flush=True)
+        terminal.say(ready_line(cluster))
         while not cluster.wait(LOOK):
             while cluster.notes:
                 say(cluster.notes.popleft())

@@ -1,7 +1,8 @@
 """The frame of the command: which subcommand, and how an error looks.
 
-Exit status: 0 for success, for an end by SIGINT or SIGTERM, and when nobody reads the output any
-more; 1 for a failure; 2 for a line that cannot be meant.
+Exit status: 0 for success, for an end by SIGINT, SIGTERM or SIGHUP, and when nobody reads the
+output any more; 1 for a failure; 2 for a line that cannot be meant; 128 and the signal's number
+(130 for Ctrl-C) when a forward was ended before it listened.
 """
 
 from __future__ import annotations
@@ -9,10 +10,10 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
-import re
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from types import FrameType
@@ -32,14 +33,40 @@ COMMANDS = {
 }
 """The subcommands: each is a module of this package, `-` written `_`, imported when it is used."""
 
-_PORT = re.compile(r"\d*:\S+|\d+", re.ASCII)
+SIGNALLED = 128
+"""Added to a signal's number in an exit status, as shells do."""
+
+_ENDING = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+]
+"""The signals that end us; Windows has no SIGHUP."""
 
 OWN_OPTIONS = ("-h", "--help", "--version")
 """What can stand in the place of a subcommand; any other option is one of `FORWARD`."""
 
 
 class Ended(BaseException):
-    """A signal asked us to end; not an `Exception`, so that nothing takes it for a failure."""
+    """A signal asked us to end; not an `Exception`, so that nothing takes it for a failure.
+
+    Attributes:
+        number: the signal's.
+        status: the exit status that it makes.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+        self.status = 0
+
+
+@contextmanager
+def starting() -> Iterator[None]:
+    """What is asked for is not there yet: a signal now makes a status that says so."""
+    try:
+        yield
+    except Ended as ended:
+        ended.status = SIGNALLED + ended.number
+        raise
 
 
 def program() -> str:
@@ -79,19 +106,22 @@ def main(words: Sequence[str] | None = None) -> int:
         return _run(list(sys.argv[1:] if words is None else words))
     except KfwdError as error:
         show_error(error)
+        let_go()
         return error.exit_code
     except BrokenPipeError:
         let_go()
         return 0
-    except (KeyboardInterrupt, Ended):
-        return 0
+    except Ended as ended:
+        return ended.status
+    except KeyboardInterrupt:
+        return SIGNALLED + signal.SIGINT
 
 
 def chosen(words: list[str]) -> tuple[str, list[str]]:
     """The subcommand of a line, and its words.
 
-    `svc/api 8080:80` and `web 8080:80` mean `FORWARD`, and so does a line that begins with one of
-    its options; a word that is nothing is returned as it is.
+    `svc/api 8080:80`, `web 8080:80` and `web http` mean `FORWARD`, and so does a line that begins
+    with one of its options; a command with a slip in it is returned as it is.
     """
     first, rest = words[0], words[1:]
     if first.startswith("-") and first not in OWN_OPTIONS:
@@ -105,11 +135,13 @@ def chosen(words: list[str]) -> tuple[str, list[str]]:
 
 
 def _means_target(words: list[str]) -> bool:
-    """A kind and a name, or a name with a port somewhere after it; no command with a slip in it."""
-    if "/" in words[0]:
+    """A name, or a kind and a name; no option, no port, no command with a slip in it."""
+    first = words[0]
+    if "/" in first:
         return True
-    slip = get_close_matches(words[0], COMMANDS, n=1, cutoff=0.75)
-    return not slip and any(map(_PORT.fullmatch, words[1:]))
+    if first.startswith("-") or ":" in first or first.isdecimal() or words == ["help"]:
+        return False
+    return not get_close_matches(first, COMMANDS, n=1, cutoff=0.75)
 
 
 def _run(words: list[str]) -> int:
@@ -119,19 +151,20 @@ def _run(words: list[str]) -> int:
         answer_shell()
     command, rest = chosen(words) if words else ("", [])
     if command not in COMMANDS:
-        _parser().parse_args(words[:1])
+        _parser().parse_args(["--help"] if words == ["help"] else words[:1])
     module = importlib.import_module(f"kfwd_nb.cli.{command.replace('-', '_')}")
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _end)
+    for number in _ENDING:
+        if number == signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN:  # nohup(1)
+            signal.signal(number, _end)
     status: int = module.run(rest)
     return status
 
 
-def _end(_number: int, _frame: FrameType | None) -> None:
+def _end(number: int, _frame: FrameType | None) -> None:
     """End once: what a second signal would interrupt is the ending itself."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise Ended
+    for each in _ENDING:
+        signal.signal(each, signal.SIG_IGN)
+    raise Ended(number)
 
 
 def _parser() -> Parser:

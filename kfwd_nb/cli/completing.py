@@ -77,12 +77,14 @@ def _parser_for(line: str) -> tuple[argparse.ArgumentParser, str]:
     if match and name in COMMANDS:
         parser = _of(name)
         return parser, _options_first(match["program"] + match["rest"], parser)
-    if words and chosen([*words])[0] == FORWARD:
+    first = not words or (line.split()[-1:] == words and not line[-1:].isspace())
+    if words and not (first and words[0].isalnum()) and chosen([*words])[0] == FORWARD:
         parser = _of(FORWARD)
         return parser, _options_first(line, parser)
-    root = argparse.ArgumentParser(prog="kfwd")
-    root.add_argument("--version", action="store_true")
-    root.add_argument("command", choices=COMMANDS)
+    root = _of(FORWARD)
+    for action in root.actions:
+        if action.dest == "words":
+            action.completer = _commands_and_targets  # type: ignore[attr-defined]
     return root, line
 
 
@@ -133,6 +135,12 @@ def _targets(prefix: str, parsed_args: argparse.Namespace, **_: Any) -> Iterable
     wanted = complete_target(words, prefix)
     found = _names(wanted.kind, parsed_args) if wanted.kind else ()
     return [f"{wanted.prefix}{name}" for name in found] + list(wanted.fixed)
+
+
+def _commands_and_targets(prefix: str, parsed_args: argparse.Namespace, **_: Any) -> Iterable[str]:
+    """The first word: a command, or the target of the short form."""
+    commands = [name for name in COMMANDS if prefix and name.startswith(prefix)]
+    return commands or [*COMMANDS, *_targets(prefix, parsed_args)]
 
 
 def _namespaces(*, parsed_args: argparse.Namespace, **_: Any) -> Iterable[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kfwd_nb.cli.command import Parser, program
+from kfwd_nb.cli.terminal import say
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -26,7 +27,7 @@ def run(words: Sequence[str]) -> int:
     from argcomplete.shell_integration import shellcode
 
     code = shellcode(["kfwd", "kubectl-kfwd"], shell=given.shell)
-    print(code, flush=True)
+    say(code)
     return 0
 
 

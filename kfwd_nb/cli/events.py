@@ -24,11 +24,13 @@ class Event:
             `stopped`.
         facts: what there is to know of it; keys as in JSON.
         connection: the connection, for those that are about one.
+        at: when it happened, in seconds since the epoch; None for when it is told.
     """
 
     name: str
     facts: dict[str, Any]
     connection: Connection | None = field(default=None, compare=False)
+    at: float | None = field(default=None, compare=False)
 
 
 def listening(forward: Forward) -> Event:
@@ -97,7 +99,7 @@ class Watcher:
             "local": connection.local,
             "remote": connection.remote,
         }
-        yield Event("opened", facts, connection)
+        yield Event("opened", facts, connection, connection.opened)
 
     def _changed(self, connection: Connection) -> Iterator[Event]:
         number = connection.number
@@ -115,7 +117,8 @@ class Watcher:
         self._open[number] = (connection.pod, connection.state)
         if connection.closed is not None:
             del self._open[number]
-            yield Event("closed", _named(connection) | _end(connection), connection)
+            facts = _named(connection) | _end(connection)
+            yield Event("closed", facts, connection, connection.closed)
 
 
 def _named(connection: Connection) -> dict[str, Any]:

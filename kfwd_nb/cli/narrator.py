@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from kfwd_nb.cli.events import Event
-from kfwd_nb.cli.terminal import RED, note
+from kfwd_nb.cli.terminal import RED, note, say
 from kfwd_nb.ports import bracketed
 
 
@@ -31,10 +31,10 @@ class Narrator:
     def tell(self, event: Event) -> None:
         """Print an event, if it is one to print."""
         if self._as_json:
-            print(json_line(event), flush=True)
+            say(json_line(event))
         else:
             for line in plain(event):
-                print(line, flush=True)
+                say(line)
             if failure := failed(event):
                 note(failure, label="error", colour=RED)
         if self._verbose:
@@ -43,9 +43,10 @@ class Narrator:
 
 
 def json_line(event: Event) -> str:
-    """`{"event": ..., "time": ..., ...}`, in ASCII; the time is now, RFC 3339 in UTC."""
-    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return json.dumps({"event": event.name, "time": now, **event.facts})
+    """`{"event": ..., "time": ..., ...}`, in ASCII; the time is RFC 3339 in UTC."""
+    when = datetime.now(UTC) if event.at is None else datetime.fromtimestamp(event.at, UTC)
+    stamp = when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return json.dumps({"event": event.name, "time": stamp, **event.facts})
 
 
 def plain(event: Event) -> Iterator[str]:

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import argparse
+import ipaddress
 import os
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kfwd_nb.cli.command import Ended, Parser
-from kfwd_nb.errors import LostError
+from kfwd_nb.cli.command import Ended, Parser, starting
+from kfwd_nb.cli.terminal import note
+from kfwd_nb.errors import KfwdError, LostError, printable
 from kfwd_nb.kube.typed_options import add_arguments, check
-from kfwd_nb.ports import parse_ports, split_target
+from kfwd_nb.ports import bracketed, parse_ports, split_target
 
 if TYPE_CHECKING:
     from kfwd_nb.cli.narrator import Narrator
     from kfwd_nb.cli.ports_file import PortsFile
     from kfwd_nb.client import Forward
+
+MAX_TOLD = 100
+"""Lines of an exec plugin that are kept, so that an error does not say them again."""
 
 LOOK = 0.1
 """Seconds between two looks at the forward's connections."""
@@ -31,30 +38,62 @@ def run(words: Sequence[str]) -> int:
     check(given)
     target, ports = split_target(given.words)
     parse_ports(ports)
+    with starting():
+        from kfwd_nb.cli.narrator import Narrator
+        from kfwd_nb.cli.ports_file import PortsFile
 
-    from kfwd_nb.cli.narrator import Narrator
-    from kfwd_nb.cli.ports_file import PortsFile
-    from kfwd_nb.client import forward
-
-    file = PortsFile(given.ports_file)
-    running = forward(
-        str(target),
-        *ports,
-        namespace=given.namespace,
-        context=given.context,
-        kubeconfig=given.kubeconfig,
-        address=given.address,
-        dialect=given.dialect,
-        balance=given.balance,
-        pod_running_timeout=given.pod_running_timeout,
-        as_user=given.as_user,
-        as_groups=given.as_groups,
-    )
+        file = PortsFile(given.ports_file)
+        running = _started(str(target), ports, given)
+    if warning := warning_of(running):
+        note(warning, label="warning")
     try:
         _attend(running, Narrator(as_json=given.output == "json", verbose=given.verbose), file)
     finally:
         file.remove()
     raise LostError(running.reason or "the forward ended by itself.")
+
+
+def _started(target: str, ports: list[str], given: argparse.Namespace) -> Forward:
+    """Start it. What an exec plugin has said on stderr is not said again by the error it makes."""
+    from kfwd_nb import client
+
+    told: deque[str] = deque(maxlen=MAX_TOLD)
+
+    def tell(line: str) -> None:
+        told.append(line)
+        note(line)
+
+    try:
+        running, _ = client.forward_or_existing(
+            target,
+            *ports,
+            namespace=given.namespace,
+            context=given.context,
+            kubeconfig=given.kubeconfig,
+            address=given.address,
+            dialect=given.dialect,
+            balance=given.balance,
+            pod_running_timeout=given.pod_running_timeout,
+            as_user=given.as_user,
+            as_groups=given.as_groups,
+            notice=tell,
+        )
+    except KfwdError as error:
+        for line in told:
+            error.what = error.what.replace(f"\n  {printable(line)}", "", 1)
+        raise
+    return running
+
+
+def warning_of(forward: Forward) -> str:
+    """That other machines can reach it; empty when it listens on the loopback only."""
+    listed = ", ".join(
+        f"{bracketed(address)}:{port.local}"
+        for port in forward.ports
+        for address in port.addresses
+        if not ipaddress.ip_address(address).is_loopback
+    )
+    return f"other machines can reach {listed}, too" if listed else ""
 
 
 def _attend(running: Forward, narrator: Narrator, file: PortsFile) -> None:

@@ -10,7 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from kfwd_nb.errors import ConfigError
+from kfwd_nb.cluster.folder import ProcessId
+from kfwd_nb.errors import ClusterError, ConfigError
+
+CLOCK_STEP = 1.0
+"""Seconds by which the clocks of processes and of files may differ."""
 
 
 class PortsFile:
@@ -24,7 +28,8 @@ class PortsFile:
         path: its place; None for no file at all.
 
     Raises:
-        ConfigError: there is something that is no file, or it cannot be removed.
+        ConfigError: there is something that is no file, another run's whose process lives, or it
+            cannot be removed.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -34,6 +39,7 @@ class PortsFile:
             return
         if path.exists() and not path.is_file():
             raise ConfigError(f"--ports-file {path}: that is no ordinary file.")
+        _check_free(path)
         with _explained(path):
             path.unlink(missing_ok=True)
 
@@ -46,6 +52,7 @@ class PortsFile:
         path = self._path
         if path is None:
             return
+        _check_free(path)
         text = json.dumps(content, indent=2) + "\n"
         with _explained(path):
             descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
@@ -66,6 +73,25 @@ class PortsFile:
         with contextlib.suppress(OSError, UnicodeError):
             if path.read_text() == self._written:
                 path.unlink()
+
+
+def _check_free(path: Path) -> None:
+    """Refuse the file of a run that still lives.
+
+    Raises:
+        ConfigError: names its process.
+    """
+    try:
+        owner = ProcessId.of(int(json.loads(path.read_bytes())["pid"]))
+        written = path.stat().st_mtime
+    except (OSError, ValueError, KeyError, TypeError, ClusterError):
+        return
+    # A later process may have the PID of one that was killed; it began after the file was written.
+    if owner.alive() and owner.started <= written + CLOCK_STEP:
+        raise ConfigError(
+            f"--ports-file {path}: it is that of a forward that runs (process {owner.pid}).",
+            hint="name another file, or end that one first.",
+        )
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TextIO
 
-from kfwd_nb.errors import KfwdError, printable
+from kfwd_nb.errors import ConfigError, KfwdError, printable
 
 RED = "31"
 BOLD = "1"
@@ -18,6 +18,21 @@ def coloured(stream: TextIO) -> bool:
     return (
         stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "") != "dumb"
     )
+
+
+def say(line: str) -> None:
+    """Print a line to stdout.
+
+    Raises:
+        BrokenPipeError: nobody reads it any more.
+        ConfigError: it cannot be written, to a disk that is full for one.
+    """
+    try:
+        print(line, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise ConfigError(f"standard output cannot be written: {error.strerror}.") from None
 
 
 def note(text: str, *, label: str = "", colour: str = BOLD) -> None:
@@ -36,7 +51,7 @@ def show_error(error: KfwdError) -> None:
 
 
 def let_go() -> None:
-    """After a reader has left: the interpreter's last flush must not fail, too."""
+    """What cannot be written is given up: the interpreter's last flush must not fail, too."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
         try:

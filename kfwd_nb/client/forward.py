@@ -169,7 +169,8 @@ class Forward:
         found = [port for port in self.ports if remote in (None, port.remote)]
         if not found or (remote is None and len(found) > 1):
             ports = ", ".join(str(port.remote) for port in self.ports)
-            raise UsageError(f"{self.name} has the ports {ports}.", hint="name one: remote=80.")
+            hint = f"name one: remote={self.ports[0].remote}." if self.ports else None
+            raise UsageError(f"{self.name} has the ports {ports}.", hint=hint)
         port = found[0]
         return f"{scheme}://{bracketed(port.address)}:{port.local}/{path.lstrip('/')}"
 

@@ -165,6 +165,16 @@ def sweep() -> list[Path]:
     return swept
 
 
+def process_of(name: str) -> int | None:
+    """The PID of the owner of that cluster, or of its supervisor; None if neither lives."""
+    for base in bases():
+        path = base / f"{_prefix()}{name}"
+        for process in _processes(path) if _is_ours(path) else []:
+            if process.alive():
+                return process.pid
+    return None
+
+
 def _prefix() -> str:
     return f"kfwd-{os.getuid()}-" if hasattr(os, "getuid") else "kfwd-"
 
@@ -180,12 +190,19 @@ def _is_ours(path: Path) -> bool:
 
 def _is_left_behind(path: Path) -> bool:
     """Owner and supervisor are both dead; while one of them lives, it will see to its end."""
-    try:
-        record = json.loads((path / OWNER_FILE).read_bytes())
-        processes = [ProcessId(**record[role]) for role in ("owner", "supervisor")]
-    except (OSError, ValueError, KeyError, TypeError):
+    processes = _processes(path)
+    if not processes:
         try:
             return time.time() - path.stat().st_mtime > UNOWNED_AGE
         except OSError:
             return False
     return not any(process.alive() for process in processes)
+
+
+def _processes(path: Path) -> list[ProcessId]:
+    """Owner and supervisor of a folder; none if it does not say."""
+    try:
+        record = json.loads((path / OWNER_FILE).read_bytes())
+        return [ProcessId(**record[role]) for role in ("owner", "supervisor")]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []

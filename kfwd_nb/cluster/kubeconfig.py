@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from kfwd_nb.cluster.folder import write_private
+from kfwd_nb.cluster.folder import process_of, write_private
 from kfwd_nb.errors import ConfigError
 
 USER = "kfwd-admin"
@@ -50,14 +50,24 @@ def kubeconfig(cluster: str, server: str, ca: bytes, token: str) -> bytes:
 
 
 def check_replaceable(path: Path) -> None:
-    """Refuse to write over a file that is not the kubeconfig of an embedded cluster.
+    """Refuse to write over a file that is not the kubeconfig of an embedded cluster that is gone.
 
     Raises:
-        ConfigError: it is somebody's own file, or its folder is not there.
+        ConfigError: it is somebody's own file, a living cluster's, or its folder is not there.
     """
     if not path.parent.is_dir():
         raise ConfigError(f"--kubeconfig {path}: there is no folder {path.parent}.")
-    if path.exists() and not _embedded_contexts(path):
+    if not path.exists():
+        return
+    contexts = _embedded_contexts(path)
+    for name in contexts:
+        pid = process_of(name.removeprefix(context_name("")))
+        if pid is not None:
+            raise ConfigError(
+                f"--kubeconfig {path}: it is that of a running cluster (process {pid}).",
+                hint="name another file, or end that cluster first.",
+            )
+    if not contexts:
         raise ConfigError(
             f"--kubeconfig {path}: the file exists and is not an embedded cluster's.",
             hint="name a new file; yours is left as it is.",

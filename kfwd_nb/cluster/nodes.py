@@ -18,6 +18,9 @@ RELAY_HOST = "127.0.0.1"
 POD_NOFILE = 1024
 """Soft limit of open descriptors that pods get: the usual one, which relay and agents raise."""
 
+PROGRAMS = Path(__file__).with_name("workloads")
+"""The programs of the default manifests."""
+
 USERNS_LAUNCHER = Path(__file__).with_name("userns.py")
 
 PYTHON = (sys.executable, "-P")
@@ -67,6 +70,7 @@ class Blueprint:
             "connector": "loopback" if self.isolation == "loopback" else self.connector,
             "scratch": str(self.folder.pods),
             "nofile": POD_NOFILE,
+            "variables": {"KFWD_PYTHON": sys.executable, "KFWD_WORKLOADS": str(PROGRAMS)},
         }
         command = self._command(node, config, module="agent")
         if self.isolation == "userns":

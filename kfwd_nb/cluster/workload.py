@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -12,16 +11,11 @@ from msgspec.structs import replace
 from kfwd_nb.kube import manifests
 from kfwd_nb.kube.objects import (
     AnyObject,
-    Container,
-    Deployment,
-    EnvVar,
     Pod,
-    PodSpec,
     SecurityContext,
 )
 
 DEFAULT_MANIFESTS = Path(__file__).with_name("default.yaml")
-PROGRAMS = Path(__file__).with_name("workloads")
 
 DATABASE = "db"
 """The default pod that is PostgreSQL, where there is one."""
@@ -36,15 +30,11 @@ LINE_SERVER = ["$(KFWD_PYTHON)", "-I", "-S", "$(KFWD_WORKLOADS)/lines.py"]
 def read(file: Path | None) -> list[AnyObject]:
     """The objects of `file`, or the default ones, namespaces first.
 
-    Their containers get two variables more, KFWD_PYTHON and KFWD_WORKLOADS.
-
     Raises:
         ConfigError: the file is not there or not valid.
     """
     objects = manifests.load(file or DEFAULT_MANIFESTS)
-    if file is None:
-        objects = [_fitted(each) for each in objects]
-    return [_with_variables(each) for each in objects]
+    return objects if file is not None else [_fitted(each) for each in objects]
 
 
 def has_postgres() -> bool:
@@ -77,24 +67,3 @@ def _fitted(item: AnyObject) -> AnyObject:
     (container,) = item.spec.containers
     container = replace(container, name="lines", command=LINE_SERVER, args=[])
     return replace(item, spec=replace(item.spec, containers=[container]))
-
-
-def _with_variables(item: AnyObject) -> AnyObject:
-    if isinstance(item, Pod):
-        return replace(item, spec=_spec(item.spec))
-    if isinstance(item, Deployment):
-        template = replace(item.spec.template, spec=_spec(item.spec.template.spec))
-        return replace(item, spec=replace(item.spec, template=template))
-    return item
-
-
-def _spec(spec: PodSpec) -> PodSpec:
-    return replace(spec, containers=[_container(each) for each in spec.containers])
-
-
-def _container(container: Container) -> Container:
-    own = [
-        EnvVar(name="KFWD_PYTHON", value=sys.executable),
-        EnvVar(name="KFWD_WORKLOADS", value=str(PROGRAMS)),
-    ]
-    return replace(container, env=[*own, *container.env])

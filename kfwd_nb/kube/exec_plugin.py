@@ -77,9 +77,9 @@ class PluginSpec:
         if self.interactive_mode == "Always":
             raise ConfigError(
                 f'{self.source}: the exec plugin "{self.command}" wants a terminal '
-                "(interactiveMode: Always), and here is none.",
-                hint="log in with its own command in a terminal, or set interactiveMode to "
-                "IfAvailable.",
+                "(interactiveMode: Always), and kfwd gives plugins no stdin.",
+                hint="log in once with the plugin's own command, then again; or set "
+                "interactiveMode to IfAvailable.",
             )
 
 
@@ -184,7 +184,8 @@ def _failure(spec: PluginSpec, what: str, said: list[str]) -> ConfigError:
     command = " ".join((spec.command, *spec.args[:3], *(("...",) if spec.args[3:] else ())))
     return ConfigError(
         f'{spec.source}: the exec plugin "{spec.command}" {what}.{told}',
-        hint=f"run `{printable(command)}` in a terminal; often one has to log in again.",
+        hint=f"kfwd gives plugins no stdin: log in once with the plugin's own command (see what "
+        f"`{printable(command)}` says in a terminal), then again.",
     )
 
 

@@ -14,6 +14,9 @@ DIALECTS = ("auto", "websocket", "spdy", "connect")
 """What `--dialect` takes; `client.dialects` knows what they are."""
 
 
+ONE_ADDRESS = "one address only, for each further one a forward of its own"
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare which target, in which cluster, as whom, by which wire."""
     add = parser.add_argument
@@ -23,6 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--address",
         metavar="A",
+        action=_Once,
+        type=_address,
         default="localhost",
         help="address to listen on (localhost, which is 127.0.0.1 and ::1)",
     )
@@ -58,6 +63,28 @@ def check(given: argparse.Namespace) -> None:
     """
     if given.as_groups and not given.as_user:
         raise UsageError("--as-group needs --as beside it.", hint="as in --as ann --as-group devs.")
+
+
+class _Once(argparse.Action):
+    """Refuses a second one. kubectl listens on several addresses; a forward here has one."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> None:
+        """Keep the value."""
+        if getattr(namespace, self.dest) != self.default:
+            raise argparse.ArgumentError(self, ONE_ADDRESS)
+        setattr(namespace, self.dest, values)
+
+
+def _address(text: str) -> str:
+    if "," in text:
+        raise argparse.ArgumentTypeError(ONE_ADDRESS)
+    return text
 
 
 def _duration(text: str) -> float:

@@ -63,11 +63,12 @@ class ShowOptions:
 
 @dataclass(frozen=True, slots=True)
 class ListOptions:
-    """`%kfwd pods` and `%kfwd services`; no namespace means the context's own."""
+    """`%kfwd pods`, `services` and `status`; no namespace means the context's own."""
 
     namespace: str | None = None
     context: str | None = None
     everywhere: bool = False
+    kubeconfig: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,7 @@ class EnterOptions:
     command: tuple[str, ...]
     namespace: str | None = None
     context: str | None = None
+    kubeconfig: str | None = None
 
 
 def parse_portforward(
@@ -147,7 +149,10 @@ def parse_kfwd(line: str, defined: Collection[str] = ()) -> tuple[str, object]:
         return word, _up_options(rest)
     if word in LISTS:
         given = _list_parser(word).parse_args(rest)
-        return word, ListOptions(given.namespace, given.context, given.everywhere)
+        return word, ListOptions(given.namespace, given.context, given.everywhere, given.kubeconfig)
+    if word == "status":
+        given = _status_parser().parse_args(rest)
+        return word, ListOptions(context=given.context, kubeconfig=given.kubeconfig)
     Parser(prog=f"%kfwd {word}").parse_args(rest)
     return word, None
 
@@ -234,8 +239,15 @@ def _portforward_parser() -> Parser:
 
 def _list_parser(word: str) -> Parser:
     parser = Parser(prog=f"%kfwd {word}")
+    parser.add_argument("-n", "--namespace")
     _add_cluster_options(parser)
     parser.add_argument("-A", "--all-namespaces", action="store_true", dest="everywhere")
+    return parser
+
+
+def _status_parser() -> Parser:
+    parser = Parser(prog="%kfwd status")
+    _add_cluster_options(parser)
     return parser
 
 
@@ -247,6 +259,8 @@ def parser_of(command: str) -> Parser:
         return _up_parser()
     if command == "nsenter":
         return _enter_parser()
+    if command == "status":
+        return _status_parser()
     return _list_parser(command) if command in LISTS else Parser(prog=f"%kfwd {command}")
 
 
@@ -259,13 +273,14 @@ def _up_parser() -> Parser:
 def _enter_parser() -> Parser:
     parser = Parser(prog="%kfwd nsenter")
     parser.add_argument("pod", metavar="POD", nargs="?")
+    parser.add_argument("-n", "--namespace")
     _add_cluster_options(parser)
     return parser
 
 
 def _add_cluster_options(parser: Parser) -> None:
-    parser.add_argument("-n", "--namespace")
     parser.add_argument("--context")
+    parser.add_argument("--kubeconfig", metavar="FILE")
 
 
 def _refuse_options_without_target(given: argparse.Namespace) -> None:
@@ -329,4 +344,4 @@ def _enter_options(words: list[str], command: list[str], *, given: bool) -> Ente
             hint="as in %kfwd nsenter web -- ip address.",
         )
     pod = options.pod.removeprefix("pod/")
-    return EnterOptions(pod, tuple(command), options.namespace, options.context)
+    return EnterOptions(pod, tuple(command), options.namespace, options.context, options.kubeconfig)

@@ -50,13 +50,14 @@ class KfwdMagics(Magics):
             %kfwd up [-f FILE] [--nodes N]       start an embedded cluster, wait for its pods
             %kfwd down                           end it; nothing is left of it
             %kfwd status                         which cluster the magics use now
-            %kfwd pods [-n NS] [-A]              its pods
+            %kfwd pods [-n NS] [-A]              its pods, with the line that forwards each
             %kfwd services [-n NS] [-A]          its services, with the line that forwards them
             %kfwd nsenter POD -- COMMAND...      run a command in a pod's network namespace
 
         `up` also takes `--isolation auto|netns|userns|loopback` (how pods are kept apart; auto
         takes the best that this machine allows, and says which) and `--connector netns|socat` (how
-        the node agent enters a pod). FILE holds Kubernetes manifests.
+        the node agent enters a pod). FILE holds Kubernetes manifests. All that look at a cluster
+        take `--context C` and `--kubeconfig FILE`, for another one than the magics use now.
         """
         if asks_for_help(line):
             self._shell.run_line_magic("pinfo", "%kfwd")
@@ -72,11 +73,11 @@ class KfwdMagics(Magics):
             case "nsenter":
                 return self._nsenter(cast(EnterOptions, options))
             case "status":
-                return self._status()
+                return self._status(cast(ListOptions, options))
         from kfwd_nb.notebook import listing
 
         chosen = cast(ListOptions, options)
-        _check_not_lost(chosen.context)
+        _check_not_lost(chosen)
         ask = listing.pods if command == "pods" else listing.services
         with self._waiting() as notice:
             return ask(chosen, notice)
@@ -109,31 +110,37 @@ class KfwdMagics(Magics):
         from kfwd_nb.notebook.results import ClusterDown
 
         embedded.check_ours()
+        already = embedded.cluster is None and embedded.lost is None
         lost = embedded.lost.stopped if embedded.lost is not None else ()
         forwards = [each for each in client.forwards() if each.embedded]
         for forward in forwards:
             forward.stop()
         follower.refresh()
-        result = ClusterDown(embedded.stop(), (*lost, *(each.name for each in forwards)))
+        stopped = (*lost, *(each.name for each in forwards))
+        result = ClusterDown(embedded.stop(), stopped, already=already)
         self._shown.present(result, lambda: Output().show(result.bundle()))
         return result
 
-    def _status(self) -> ClusterStatus:
+    def _status(self, options: ListOptions) -> ClusterStatus:
         from kfwd_nb import client
         from kfwd_nb.notebook import listing
 
-        embedded.check_not_lost()
+        _check_not_lost(options)
+        line = embedded.isolation_line
         with self._waiting() as notice:
-            return listing.status(len(client.forwards()), embedded.isolation_line, notice)
+            return listing.status(len(client.forwards()), line, notice, options)
 
     def _nsenter(self, options: EnterOptions) -> Entered:
         from kfwd_nb.notebook import listing
         from kfwd_nb.notebook.nsenter import enter
 
-        _check_not_lost(options.context)
+        _check_not_lost(options)
         with self._waiting() as notice:
             pid, isolation = listing.process_of(options, notice)
-        entered = enter(pid, isolation, options.command)
+        try:
+            entered = enter(pid, isolation, options.command)
+        except KeyboardInterrupt:
+            raise KfwdError("interrupted; the command was ended.") from None
         if entered.status:
             Output().show(entered.bundle())
             raise KfwdError(f"exit status {entered.status}")
@@ -155,8 +162,8 @@ class KfwdMagics(Magics):
             notice.over()
 
 
-def _check_not_lost(context: str | None) -> None:
-    if context is None:
+def _check_not_lost(options: ListOptions | EnterOptions) -> None:
+    if options.context is None and options.kubeconfig is None:
         embedded.check_not_lost()
 
 

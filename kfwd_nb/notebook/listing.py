@@ -44,7 +44,8 @@ def pods(options: ListOptions, notice: Notice = _unheard) -> PodList:
 
     access, namespace, where = _scope(options, notice)
     found = _list_in(access, Pod, namespace)
-    return PodList(where, tuple(_pod_line(each, access.namespace) for each in found))
+    copied = _copied(options)
+    return PodList(where, tuple(_pod_line(each, access.namespace, copied) for each in found))
 
 
 def services(options: ListOptions, notice: Notice = _unheard) -> ServiceList:
@@ -53,21 +54,29 @@ def services(options: ListOptions, notice: Notice = _unheard) -> ServiceList:
 
     access, namespace, where = _scope(options, notice)
     found = _list_in(access, Service, namespace)
-    lines = [line for each in found for line in _service_lines(each, access.namespace)]
+    copied = _copied(options)
+    lines = [line for each in found for line in _service_lines(each, access.namespace, copied)]
     return ServiceList(where, tuple(lines))
 
 
-def status(forwards: int, isolation_line: str, notice: Notice = _unheard) -> ClusterStatus:
-    """The cluster that magics use now.
+def status(
+    forwards: int,
+    isolation_line: str,
+    notice: Notice = _unheard,
+    options: ListOptions | None = None,
+) -> ClusterStatus:
+    """The cluster that magics use now, or the one that options name.
 
     Args:
         forwards: how many are running in this kernel.
         isolation_line: what the embedded cluster has said of its isolation; may be empty.
         notice: told what an exec plugin says.
+        options: name another cluster.
     """
     from kfwd_nb.kube.objects import ISOLATION_ANNOTATION, Node, Pod
 
-    access = _access(None, notice)
+    context, kubeconfig = (options.context, options.kubeconfig) if options else (None, None)
+    access = _access(context, kubeconfig, notice)
     refusals: list[str] = []
     nodes = tuple(
         (
@@ -115,7 +124,7 @@ def process_of(options: EnterOptions, notice: Notice = _unheard) -> tuple[int, s
         Pod,
     )
 
-    access = _access(options.context, notice)
+    access = _access(options.context, options.kubeconfig, notice)
     namespace = options.namespace or access.namespace
     known = {each.metadata.name: each for each in _list(access, Pod, namespace)}
     if options.pod not in known:
@@ -141,8 +150,7 @@ def process_of(options: EnterOptions, notice: Notice = _unheard) -> tuple[int, s
 
 def debug_line(options: EnterOptions, namespace: str) -> str:
     """What does the same on any cluster: a container with network tools, in the pod's network."""
-    context = ["--context", options.context] if options.context is not None else []
-    words = ["kubectl", *context, "debug", "-n", namespace, "-it", options.pod]
+    words = ["kubectl", *_cluster_words(options), "debug", "-n", namespace, "-it", options.pod]
     return shlex.join([*words, f"--image={TOOLS}", "--profile=netadmin", "--", *options.command])
 
 
@@ -153,10 +161,23 @@ def names(kind: str, namespace: str | None, context: str | None) -> tuple[str, .
     return completing.names(kind, _access(context), namespace)
 
 
-def _access(context: str | None, notice: Notice = _unheard) -> ClusterAccess:
-    from kfwd_nb.kube import kubeconfig
+def _access(
+    context: str | None, kubeconfig: str | None = None, notice: Notice = _unheard
+) -> ClusterAccess:
+    from kfwd_nb.kube.kubeconfig import load
 
-    return replace(kubeconfig.load(context=context), notice=notice)
+    return replace(load(kubeconfig, context), notice=notice)
+
+
+def _cluster_words(options: ListOptions | EnterOptions) -> list[str]:
+    """The options that lead to the same cluster again."""
+    given = (("--context", options.context), ("--kubeconfig", options.kubeconfig))
+    return [word for option, value in given if value is not None for word in (option, value)]
+
+
+def _copied(options: ListOptions) -> str:
+    """What a line to copy has to end with."""
+    return "".join(f" {shlex.quote(word)}" for word in _cluster_words(options))
 
 
 def _list(access: ClusterAccess, kind: type[Kind], namespace: str | None) -> Sequence[Kind]:
@@ -203,14 +224,14 @@ def elsewhere(kind: str, name: str, context: str | None) -> tuple[str, ...]:
 
 def _scope(options: ListOptions, notice: Notice) -> tuple[ClusterAccess, str | None, str]:
     """(access, namespace to ask for or None for all, words that say so)."""
-    access = _access(options.context, notice)
+    access = _access(options.context, options.kubeconfig, notice)
     if options.everywhere or (access.embedded and options.namespace is None):
         return access, None, f"{access.context}, all namespaces"
     namespace = options.namespace or access.namespace
     return access, namespace, f"{access.context}/{namespace}"
 
 
-def _pod_line(pod: Pod, namespace: str) -> PodLine:
+def _pod_line(pod: Pod, namespace: str, copied: str) -> PodLine:
     from kfwd_nb.kube.objects import PID_ANNOTATION
     from kfwd_nb.kube.podstate import status_word
 
@@ -227,7 +248,7 @@ def _pod_line(pod: Pod, namespace: str) -> PodLine:
         node=pod.spec.node_name,
         pid=pod.metadata.annotations.get(PID_ANNOTATION, ""),
         line=f"%portforward {meta.name} :{declared[0].container_port}"
-        f"{_namespace_option(meta.namespace, namespace)}"
+        f"{_namespace_option(meta.namespace, namespace)}{copied}"
         if declared
         else "",
     )
@@ -237,9 +258,9 @@ def _namespace_option(wanted: str, current: str) -> str:
     return "" if wanted == current else f" -n {wanted}"
 
 
-def _service_lines(service: Service, namespace: str) -> list[ServiceLine]:
+def _service_lines(service: Service, namespace: str, copied: str) -> list[ServiceLine]:
     meta = service.metadata
-    option = _namespace_option(meta.namespace, namespace)
+    option = _namespace_option(meta.namespace, namespace) + copied
     return [
         ServiceLine(
             namespace=meta.namespace,

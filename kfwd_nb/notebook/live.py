@@ -44,7 +44,7 @@ class LiveTable:
     Args:
         source: what it shows.
         show: shows a bundle, in the place of the one before.
-        note: a line above the table.
+        note: a line above the table, while something in it runs or can come.
         endless: follow on although every forward is stopped, because others may come.
         owner: the cell and the run of it that showed the table, if the frontend names its cells.
         settle: says once more, at the end of another cell, what was shown last.
@@ -91,8 +91,9 @@ class LiveTable:
             return False
         self._seen = seen
         self._rates = self._measure(forwards, now)
-        table = build(forwards, self._rates, wall, self._note)
         self.over = not self._endless and all(map(_is_over, forwards))
+        stopped = not self._endless and all(each.state == "stopped" for each in forwards)
+        table = build(forwards, self._rates, wall, "" if stopped else self._note)
         if table == self._table:
             return False
         self._table = table

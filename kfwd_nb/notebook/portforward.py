@@ -114,7 +114,9 @@ class PortforwardMagics(Magics):
         for forward in chosen:
             forward.stop()
         follower.refresh()
-        stopped = Stopped(tuple(each.name for each in chosen), others(chosen, client.forwards()))
+        named = str(chosen[0].target) == _target(what) if chosen else False
+        rest = others(chosen, client.forwards()) if named else ()
+        stopped = Stopped(tuple(each.name for each in chosen), rest)
         self._shown.present(stopped, lambda: Output().show(stopped.bundle()))
         return stopped
 

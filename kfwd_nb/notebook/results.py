@@ -128,13 +128,20 @@ class ClusterUp(Done):
 
 @dataclass(frozen=True, repr=False)
 class ClusterDown(Done):
-    """What `%kfwd down` ended."""
+    """What `%kfwd down` ended.
+
+    Attributes:
+        already: it was down before.
+    """
 
     name: str
     stopped: tuple[str, ...]
+    already: bool = False
 
     def sheet(self) -> Sheet:
         """What is gone."""
+        if self.already:
+            return Sheet(f"there is no embedded cluster; {self.name} is down already")
         forwards = f"forwards stopped: {', '.join(self.stopped)}"
         lines = (forwards,) if self.stopped else ()
         return Sheet(f"cluster {self.name} is down, nothing is left of it", lines)

@@ -8,7 +8,7 @@ from kfwd_nb.kube.objects import Pod
 
 pytestmark = pytest.mark.pure
 
-AROUND = Surroundings("node-1", "/scratch", {80: 80, 81: 20081}, "/bin")
+AROUND = Surroundings("node-1", "/scratch", {80: 80, 81: 20081}, {"KFWD_PYTHON": "/py"}, "/bin")
 
 
 def pod(container: dict, **spec) -> Pod:
@@ -49,12 +49,12 @@ def test_expansion(text, expanded):
 
 def test_command_and_args_are_expanded_from_env_and_from_the_agent():
     container = {
-        "command": ["serve", "$(KFWD_PORT_81)"],
+        "command": ["$(KFWD_PYTHON)", "$(KFWD_PORT_81)"],
         "args": ["$(GREETING)", "$(KFWD_POD).$(KFWD_NAMESPACE)@$(KFWD_NODE)", "$(KFWD_SCRATCH)"],
         "env": [{"name": "WHO", "value": "you"}, {"name": "GREETING", "value": "hi $(WHO)"}],
     }
     process = process_of(pod(container), pod(container).spec.containers[0], AROUND)
-    assert process.argv == ("serve", "20081", "hi you", "web.shop@node-1", "/scratch")
+    assert process.argv == ("/py", "20081", "hi you", "web.shop@node-1", "/scratch")
     assert process.env["KFWD_PORT_80"] == "80"
     assert process.env["TMPDIR"] == process.env["HOME"] == "/scratch"
     assert process.cwd == "/"

@@ -20,11 +20,13 @@ from kfwd_nb.errors import ConfigError
 
 pytestmark = pytest.mark.pure
 
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 @pytest.fixture(autouse=True)
 def handlers() -> Iterator[None]:
     """The command sets handlers for the process that it is; this one is not its own."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in ENDING}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
@@ -45,6 +47,10 @@ def test_version() -> None:
         (["prot-forward"], "invalid choice: 'prot-forward'"),
         (["port-forward"], "error: no target given."),
         (["port-forward", "web"], "error: no port given."),
+        (["web"], "error: no port given."),
+        (["prot-forward", "web", "80"], "invalid choice: 'prot-forward'"),
+        (["web", "80", "--address", "::1,127.0.0.1"], "argument --address: one address only"),
+        (["web", "80", "--address", "::1", "--address", "127.0.0.1"], "--address: one address"),
         (["port-forward", "web", "70000"], "error: invalid port format '70000'."),
         (["port-forward", "web", "8080:0"], "the remote port cannot be 0"),
         (["port-forward", "-x", "web", "80"], "unrecognized arguments: -x"),
@@ -87,7 +93,7 @@ def test_a_failure_has_status_1_and_its_hint(
     assert capsys.readouterr().err == "error: no \\x1b[31mcluster\nhint: start one.\n"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_is_the_ordinary_end(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     def wait(words: object) -> int:
         signal.raise_signal(number)
@@ -96,6 +102,23 @@ def test_a_signal_is_the_ordinary_end(monkeypatch: pytest.MonkeyPatch, number: i
 
     monkeypatch.setattr(port_forward, "run", wait)
     assert main(["port-forward", "web", "80"]) == 0
+
+
+def test_a_signal_before_anything_listens_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        client, "forward_or_existing", lambda *_, **__: signal.raise_signal(signal.SIGINT)
+    )
+    assert main(["web", "80"]) == 130
+
+
+def test_a_hangup_that_is_ignored_stays_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hang_up(words: object) -> int:
+        signal.raise_signal(signal.SIGHUP)
+        return 7
+
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    monkeypatch.setattr(port_forward, "run", hang_up)
+    assert main(["web", "80"]) == 7
 
 
 def test_every_command_has_its_module() -> None:
@@ -135,7 +158,7 @@ def test_connections_are_asked_for_only_when_something_changed(
             pass
 
     fake = Fake()
-    monkeypatch.setattr(client, "forward", lambda *_, **__: fake)
+    monkeypatch.setattr(client, "forward_or_existing", lambda *_, **__: (fake, "started"))
     assert main(["port-forward", "web", "80"]) == 1
     assert (fake.looks, fake.asked) == (7, 4), "and once at the end"
 
@@ -150,7 +173,12 @@ def test_connections_are_asked_for_only_when_something_changed(
         (["web", "-n", "staging", "80"], "port-forward", ["web", "-n", "staging", "80"]),
         (["-n", "x", "web", "80"], "port-forward", ["-n", "x", "web", "80"]),
         (["-n", "x", "port-forward", "web", "80"], "port-forward", ["-n", "x", "web", "80"]),
-        (["pod", "web", "http"], "pod", ["web", "http"]),
+        (["pod", "web", "http"], "port-forward", ["pod", "web", "http"]),
+        (["web", "http"], "port-forward", ["web", "http"]),
+        (["web"], "port-forward", ["web"]),
+        (["clutser", "up"], "clutser", ["up"]),
+        (["8080:80"], "8080:80", []),
+        (["help"], "help", []),
         (["prot-forward", "web", "80"], "prot-forward", ["web", "80"]),
         (["cluster", "up"], "cluster", ["up"]),
         (["--help"], "--help", []),
@@ -217,6 +245,19 @@ def test_a_reader_who_has_left_is_no_failure() -> None:
     )
     os.close(theirs)
     assert (result.returncode, result.stderr) == (0, b"")
+
+
+def test_a_full_disk_is_one_line() -> None:
+    with open("/dev/full", "w") as full:
+        result = subprocess.run(
+            [sys.executable, "-m", "kfwd_nb.cli", "completion", "bash"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert result.returncode == 1
+    assert result.stderr == "error: standard output cannot be written: No space left on device.\n"
 
 
 def main_help(*names: str) -> str:

@@ -40,6 +40,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any, Any]]:
         (["po"], ["port-forward"], None),
         (["port-forward", "a"], ["a1"], ("pod", None, None)),
         (["port-forward", "svc/"], ["svc/a1", "svc/b2"], ("svc", None, None)),
+        (["a"], ["agent"], None),
+        (["b"], ["b2"], ("pod", None, None)),
         (["svc/a"], ["svc/a1"], ("svc", None, None)),
         (["port-forward", "sts", "b"], ["b2"], ("sts", None, None)),
         (["port-forward", "web", ":"], [":80", ":443"], ("ports pod/web", None, None)),

@@ -56,6 +56,13 @@ def test_each_address_of_each_port_has_a_line(capsys: pytest.CaptureFixture[str]
     ]
 
 
+def test_the_time_is_the_connections_own() -> None:
+    events = {each.name: each for each in Watcher().look([connection(1, closed=True)])}
+    times = {name: json.loads(json_line(each))["time"] for name, each in events.items()}
+    assert times["opened"] == "1970-01-01T00:00:01.000Z"
+    assert times["closed"] == "1970-01-01T00:00:02.500Z"
+
+
 def test_each_connection_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
     narrator, watcher = Narrator(), Watcher()
     tell(narrator, watcher, connection(1))

@@ -62,7 +62,7 @@ def fetch(port: int, path: str = "/") -> bytes:
     return body
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_pod(start: Start, number: int) -> None:
     process = start("web", ":80")
     port = forwarding(process)
@@ -130,6 +130,78 @@ def test_events_in_json_and_ports_in_a_file(start: Start, tmp_path: Path) -> Non
     assert (process.returncode, err) == (0, "")
     assert json.loads(out.splitlines()[-1])["event"] == "stopped"
     assert not path.exists()
+
+
+def test_a_ports_file_has_one_owner_at_a_time(start: Start, tmp_path: Path) -> None:
+    path = tmp_path / "ports.json"
+    first = start("web", ":80", "--ports-file", str(path))
+    port = forwarding(first)
+    second = start("web", ":80", "--ports-file", str(path))
+    out, err = second.communicate(timeout=20)
+    assert (second.returncode, out) == (1, "")
+    assert f"of a forward that runs (process {first.pid})" in err
+    assert json.loads(path.read_text())["ports"][0]["local"] == port
+    first.kill()
+    first.communicate()
+    forwarding(start("web", ":80", "--ports-file", str(path)))
+
+
+def test_others_who_can_reach_it_are_told_of(start: Start) -> None:
+    process = start("web", ":80", "--address", "0.0.0.0", "-o", "json")
+    local = json.loads(process.stdout.readline())["ports"][0]["local"]
+    said = process.stderr.readline()
+    assert said == f"warning: other machines can reach 0.0.0.0:{local}, too\n"
+
+
+def test_a_port_name_needs_no_command(start: Start, cluster: MiniCluster) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "kfwd_nb.cli", "web", "http", "-o", "json"],
+        env={**os.environ, "KUBECONFIG": str(cluster.kubeconfig)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert json.loads(process.stdout.readline())["ports"][0]["remote"] == 80
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_a_full_disk_is_one_line(cluster: MiniCluster) -> None:
+    with open("/dev/full", "w") as full:
+        result = subprocess.run(
+            [sys.executable, "-m", "kfwd_nb.cli", "web", ":80"],
+            env={**os.environ, "KUBECONFIG": str(cluster.kubeconfig)},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=20,
+        )
+    assert (result.returncode, result.stderr.count("\n")) == (1, 1)
+    assert "standard output cannot be written" in result.stderr
+
+
+def test_what_a_plugin_said_is_not_said_again(
+    start: Start, cluster: MiniCluster, tmp_path: Path
+) -> None:
+    plain = yaml.safe_load(cluster.kubeconfig.read_text())
+    plain["users"][0]["user"] = {
+        "exec": {
+            "apiVersion": "client.authentication.k8s.io/v1",
+            "command": "sh",
+            "args": ["-c", "echo expired >&2; exit 3"],
+            "interactiveMode": "IfAvailable",
+        }
+    }
+    path = tmp_path / "config"
+    path.write_text(json.dumps(plain))
+    process = start("web", ":80", "--kubeconfig", str(path))
+    err = process.communicate(timeout=20)[1]
+    assert err.startswith("expired\nerror: ")
+    lines = err.splitlines()
+    assert len(lines) == 3, lines
+    assert "gives plugins no stdin" in lines[2]
 
 
 def test_a_ports_file_of_another_is_left(start: Start, tmp_path: Path) -> None:

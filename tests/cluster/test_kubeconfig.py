@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import stat
 from pathlib import Path
 
 import pytest
 
 from kfwd_nb.cluster import kubeconfig
+from kfwd_nb.cluster.folder import Folder, ProcessId
 from kfwd_nb.errors import ConfigError
 from kfwd_nb.kube.kubeconfig import load
 
@@ -43,6 +45,20 @@ def test_what_an_earlier_cluster_left_is_replaced(tmp_path: Path) -> None:
     kubeconfig.write(path, kubeconfig.kubeconfig("000000", "https://127.0.0.1:1", b"", ""))
     kubeconfig.write(path, CONTENT)
     assert path.read_bytes() == CONTENT
+
+
+def test_that_of_a_running_cluster_is_not_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    ours = ProcessId.of(os.getpid())
+    folder = Folder.create(ours, ours)
+    path = tmp_path / "kubeconfig"
+    kubeconfig.write(path, kubeconfig.kubeconfig(folder.name, "https://127.0.0.1:1", b"", ""))
+    with pytest.raises(ConfigError, match=f"running cluster \\(process {os.getpid()}\\)"):
+        kubeconfig.check_replaceable(path)
+    folder.remove()
+    kubeconfig.check_replaceable(path)
 
 
 def test_only_the_own_one_is_removed(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from types import ModuleType
 
 import pytest
 
-from kfwd_nb.cluster.workload import PROGRAMS
+from kfwd_nb.cluster.nodes import PROGRAMS
 
 pytestmark = pytest.mark.pure
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pwd
-import sys
 from pathlib import Path
 
 import pytest
@@ -20,12 +19,6 @@ def by_name(objects: list[AnyObject], kind: type[AnyObject], name: str) -> AnyOb
     return next(each for each in objects if type(each) is kind and each.metadata.name == name)
 
 
-def containers(objects: list[AnyObject]) -> list[object]:
-    specs = [each.spec for each in objects if isinstance(each, Pod)]
-    specs += [each.spec.template.spec for each in objects if isinstance(each, Deployment)]
-    return [container for spec in specs for container in spec.containers]
-
-
 def test_the_default_cluster() -> None:
     objects = workload.read(None)
     assert {each.metadata.namespace for each in objects if isinstance(each, Pod)} == {
@@ -39,26 +32,6 @@ def test_the_default_cluster() -> None:
     assert api.spec.replicas == 3
     service = by_name(objects, Service, "api")
     assert [(p.port, p.target_port) for p in service.spec.ports] == [(80, "http")]
-
-
-def test_every_container_knows_python_and_the_programs() -> None:
-    for container in containers(workload.read(None)):
-        variables = {each.name: each.value for each in container.env}
-        assert variables["KFWD_PYTHON"] == sys.executable
-        assert Path(variables["KFWD_WORKLOADS"], "web.py").is_file()
-
-
-def test_a_file_of_the_user_may_use_them_too_and_set_its_own(tmp_path: Path) -> None:
-    file = tmp_path / "pod.yaml"
-    file.write_text(
-        """
-        {apiVersion: v1, kind: Pod, metadata: {name: one}, spec: {containers: [
-          {name: main, command: [$(KFWD_PYTHON)], env: [{name: KFWD_PYTHON, value: mine}]}]}}
-        """
-    )
-    ((container),) = containers(workload.read(file))
-    names = [(each.name, each.value) for each in container.env]
-    assert names[-1] == ("KFWD_PYTHON", "mine")  # the last one of a name counts
 
 
 def test_postgresql_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -167,10 +167,17 @@ def test_a_block_needs_a_target_and_a_variable() -> None:
             Options(Path("pods.yaml"), 3, "userns", "socat"),
         ),
         ("down", "down", None),
-        ("status", "status", None),
+        ("status", "status", ListOptions()),
         ("pods", "pods", ListOptions()),
         ("pods -n staging --context kind", "pods", ListOptions("staging", "kind")),
         ("services -A", "services", ListOptions(everywhere=True)),
+        ("pods --kubeconfig f", "pods", ListOptions(kubeconfig="f")),
+        ("status --context c --kubeconfig f", "status", ListOptions(None, "c", False, "f")),
+        (
+            "nsenter web --kubeconfig f -- id",
+            "nsenter",
+            EnterOptions("web", ("id",), kubeconfig="f"),
+        ),
         ("nsenter web -- ip -4 address", "nsenter", EnterOptions("web", ("ip", "-4", "address"))),
         (
             "nsenter pod/web -n staging -- sh -c 'echo $HOME {x} # y'",

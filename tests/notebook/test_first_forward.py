@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from kfwd_nb.cluster.workload import has_postgres
@@ -137,7 +138,14 @@ def test_status(kernel: Any) -> None:
     assert "node-1" in text
 
 
-def test_nsenter_runs_in_the_network_of_the_pod(kernel: Any) -> None:
+def sleepers(seconds: str) -> list[int]:
+    every = psutil.process_iter(["cmdline"])
+    return [each.pid for each in every if each.info["cmdline"] == ["sleep", seconds]]
+
+
+def test_nsenter_runs_in_the_network_of_the_pod(
+    kernel: Any, eventually: Callable[..., bool]
+) -> None:
     kernel.ok(
         "pods = %kfwd pods\npid = {p.name: p.pid for p in pods if p.namespace == 'default'}['web']"
     )
@@ -147,6 +155,11 @@ def test_nsenter_runs_in_the_network_of_the_pod(kernel: Any) -> None:
     namespace = kernel.ok("print(inside.output)").printed.strip()
     assert namespace == kernel.ok("print(os.readlink(f'/proc/{pid}/ns/net'))").printed.strip()
     assert namespace != os.readlink("/proc/self/ns/net")
+    waiting = kernel.send("%kfwd nsenter web -- sleep 4711")
+    assert eventually(lambda: bool(sleepers("4711")), 10)
+    kernel.interrupt()
+    assert kernel.finish(waiting).lines == ["interrupted; the command was ended."]
+    assert eventually(lambda: not sleepers("4711"), 5)
     failed = kernel.run("%kfwd nsenter web -- sh -c 'echo before; exit 3'")
     assert "before" in failed.text
     assert failed.lines == ["exit status 3"]

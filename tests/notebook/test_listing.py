@@ -19,6 +19,8 @@ from kfwd_nb.kube.objects import (
     PodSpec,
     PodStatus,
     Service,
+    ServicePort,
+    ServiceSpec,
 )
 from kfwd_nb.notebook import listing
 from kfwd_nb.notebook.arguments import EnterOptions, ListOptions
@@ -62,6 +64,16 @@ def test_each_pod_has_the_line_that_forwards_it(cluster: Callable[..., None]) ->
         "",
     ]
     assert "line to copy" in repr(found)
+
+
+def test_the_line_leads_to_the_same_cluster(cluster: Callable[..., None]) -> None:
+    ports = ServiceSpec(ports=[ServicePort(port=80)])
+    cluster(pod("web"), Service(metadata=ObjectMeta(name="api", namespace="default"), spec=ports))
+    options = ListOptions(context="kind", kubeconfig="my config")
+    (found,) = listing.pods(options)
+    assert found.line == "%portforward web :80 --context kind --kubeconfig 'my config'"
+    (service,) = listing.services(options)
+    assert service.line == "%portforward svc/api :80 --context kind --kubeconfig 'my config'"
 
 
 def test_a_namespace_that_is_not_there_is_no_empty_one(cluster: Callable[..., None]) -> None:

@@ -96,6 +96,15 @@ def test_a_mistake_is_a_line_or_two_and_the_cell_fails(kernel: Any, cell: str, s
     assert "Traceback" not in run.printed + "".join(run.lines)
 
 
+def test_what_was_found_running_is_not_said_of_one_that_is_stopped(kernel: Any) -> None:
+    kernel.ok("%portforward web :80")
+    run = kernel.ok("%portforward web :80\n%portforward --stop web")
+    texts = [each["content"]["data"]["text/plain"] for each in run.displays]
+    tables = [text for text in texts if "pod/web" in text and "stopped: web" not in text]
+    assert "already forwarding" in tables[0]
+    assert "already forwarding" not in tables[-1]
+
+
 def test_run_all_stops_at_a_mistake(kernel: Any) -> None:
     first = kernel.send("%portforward web 70000")
     second = kernel.send("print('never')")
@@ -290,8 +299,10 @@ def test_stop_says_what_is_left_and_what_there_is(kernel: Any) -> None:
         "--stop needs a name, a target, a local port, or all.",
         "hint: running: a, b.",
     ]
-    said = kernel.ok("%portforward --stop a").text
-    assert "stopped: a (1 other leads to pod/web: b)" in said
+    assert "lead" not in kernel.ok("%portforward --stop a").text
+    kernel.ok("%portforward web :80 --name web")
+    said = kernel.ok("%portforward --stop web").text
+    assert "stopped: web (1 other leads to pod/web: b)" in said
 
 
 def test_loading_is_silent_and_imports_nothing_that_can_wait(
