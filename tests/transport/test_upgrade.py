@@ -248,8 +248,8 @@ async def test_an_interim_answer_is_passed_over(answering):
             RemoteProtocolError,
             "no HTTP/1.1: Receive buffer too long",
         ),
-        (b"HTTP/1.1 502 x\r\nContent-Length: 90\r\n\r\ncut off", UpgradeError, "answered 502"),
-        (b"HTTP/1.1 400 x\r\n\r\nplain words until the end", UpgradeError, "answered 400"),
+        (b"HTTP/1.1 502 x\r\nContent-Length: 90\r\n\r\ncut off", UpgradeError, "answer is 502"),
+        (b"HTTP/1.1 400 x\r\n\r\nplain words until the end", UpgradeError, "answer is 400"),
     ],
 )
 async def test_bad_answers_are_typed_errors(answering, answer, kind, words):
