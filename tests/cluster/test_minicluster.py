@@ -175,8 +175,9 @@ async def test_a_pod_that_does_not_get_ready_is_named_with_its_last_words(
     file.write_text(
         """
         {apiVersion: v1, kind: Pod, metadata: {name: broken}, spec: {containers: [
-          {name: main, command: [sh, -c, "echo the disk is full >&2; exit 3"]}]}}
-        """
+          {name: main, command: [sh, -c, "echo the disk is full >&2; exit 3"],
+           ports: [{containerPort: 1234}]}]}}
+        """  # without a port it would be ready for the moment that it runs
     )
     began = time.monotonic()
     me = ProcessId.of(os.getpid())
