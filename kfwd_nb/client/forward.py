@@ -175,11 +175,11 @@ class Forward:
         return f"{scheme}://{bracketed(port.address)}:{port.local}/{path.lstrip('/')}"
 
     def connections(self) -> list[Connection]:
-        """Copies of the connections that are open, and of the last `MAX_CLOSED` that were."""
+        """Copies of the connections that are open, and the last `MAX_CLOSED` that were."""
         # The open ones first: one that closes in between is then in both, not in neither.
-        both = {number: each.connection for number, each in list(self._open.items())}
-        both |= {each.number: each for each in list(self._closed)}
-        return [replace(both[number]) for number in sorted(both)]
+        both = {number: replace(each.connection) for number, each in list(self._open.items())}
+        both |= {each.number: each for each in list(self._closed)}  # nothing changes them any more
+        return [both[number] for number in sorted(both)]
 
     @property
     def totals(self) -> Totals:

@@ -56,9 +56,8 @@ def _inode(family: int, source: tuple[str, int], destination: tuple[str, int]) -
         OSError: the kernel does not say.
     """
     with socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, NETLINK_SOCK_DIAG) as netlink:
-        netlink.settimeout(0.1)
         netlink.send(_question(family, source, destination))
-        answer = netlink.recv(4096)
+        answer = netlink.recv(4096, socket.MSG_DONTWAIT)  # the kernel has answered by now
     kind = _HEADER.unpack_from(answer)[1]
     if kind == NLMSG_ERROR:
         (number,) = struct.unpack_from("=i", answer, _HEADER.size)

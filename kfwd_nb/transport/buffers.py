@@ -14,6 +14,12 @@ READ_SIZE = 1 << 18
 """Octets of one read. The TLS of asyncio decrypts at most this much at a time."""
 
 
+CHUNK = READ_SIZE - 64
+"""Octets of one read from a socket without TLS. Whatever is put before them on their way (HTTP/2 9
+octets, SPDY 8, a WebSocket 14 besides), they fill whole TLS records: a last one of a few octets
+would wake every hop once more for each chunk."""
+
+
 class _Local(threading.local):
     def __init__(self) -> None:
         self.buffer = memoryview(bytearray(HEADROOM + READ_SIZE))

@@ -1,4 +1,4 @@
-"""A connected socket without TLS behind the same transport as one with it."""
+"""A connected socket without TLS as a transport, half-close included."""
 
 from __future__ import annotations
 
@@ -6,31 +6,32 @@ import asyncio
 import socket
 
 from kfwd_nb.transport.forks import close_in_children
-from kfwd_nb.transport.tls_transport import TlsTransport
+from kfwd_nb.transport.socket_transport import WOULD_BLOCK, SocketTransport
 
 
-class _Bare(socket.socket):
-    """What `TlsTransport` asks of a secured socket, of a bare one."""
-
-    context = None
-
-    def pending(self) -> int:
-        """Nothing waits between the kernel and us."""
-        return 0
-
-    def unwrap(self) -> None:
-        """No close_notify to say."""
-
-
-class PlainTransport(TlsTransport):
-    """Moves bytes between a bare socket and its protocol.
-
-    asyncio's own transport keeps a reference to what `write` could not send at once (from Python
-    3.12 on); this one copies it, so that a protocol may use its buffer again.
-    """
+class PlainTransport(SocketTransport):
+    """Moves bytes between a bare socket and its protocol."""
 
     def __init__(self, sock: socket.socket, protocol: asyncio.BaseProtocol) -> None:
         sock.setblocking(False)
-        bare = _Bare(sock.family, sock.type, sock.proto, fileno=sock.detach())
-        close_in_children(bare)
-        super().__init__(bare, protocol)  # type: ignore[arg-type]
+        close_in_children(sock)
+        super().__init__(sock, protocol)
+
+    def receive(self, buffer: memoryview) -> tuple[int, bool]:
+        """See `SocketTransport.receive`; one read."""
+        try:
+            count = self._socket.recv_into(buffer)
+        except WOULD_BLOCK:
+            return 0, False
+        return count, not count
+
+    def send(self, data: memoryview) -> memoryview:
+        """See `SocketTransport.send`; one write."""
+        try:
+            return data[self._socket.send(data) :]
+        except WOULD_BLOCK:
+            return data[:]
+
+    def can_write_eof(self) -> bool:
+        """TCP and Unix sockets have a half-close."""
+        return True

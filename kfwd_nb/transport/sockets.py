@@ -11,8 +11,9 @@ import sys
 from typing import Any
 
 from kfwd_nb.errors import KfwdError, LostError, ResetError
-from kfwd_nb.transport.buffers import read_buffer
+from kfwd_nb.transport.buffers import CHUNK, read_buffer
 from kfwd_nb.transport.forks import close_in_children
+from kfwd_nb.transport.plain_transport import PlainTransport
 from kfwd_nb.transport.stream import HEADROOM, ByteStream, Receiver
 
 WRITE_HIGH_WATER = 1 << 16
@@ -59,17 +60,8 @@ class SocketStream(asyncio.BufferedProtocol, ByteStream):
         transport = self._transport
         if transport is None or self._write_over:
             return True
-        if transport.get_write_buffer_size() == 0:
-            # Straight into the socket: the transport would keep a reference to a buffer of ours.
-            try:
-                start += self._socket.send(buffer[start:end])
-            except (BlockingIOError, InterruptedError):
-                pass
-            except OSError as error:
-                self._fail(error)
-                return True
-        if start < end:
-            transport.write(bytes(buffer[start:end]))
+        data = buffer[start:end]
+        transport.write(data if isinstance(transport, PlainTransport) else bytes(data))
         return not self._full
 
     def write_eof(self) -> None:
@@ -79,10 +71,7 @@ class SocketStream(asyncio.BufferedProtocol, ByteStream):
         if self._read_over:
             self._transport.close()
         else:
-            try:
-                self._transport.write_eof()
-            except OSError as error:  # the peer has reset it, and we have not read that yet
-                self._fail(error)
+            self._transport.write_eof()
 
     def pause(self) -> None:
         self._paused = True
@@ -112,7 +101,7 @@ class SocketStream(asyncio.BufferedProtocol, ByteStream):
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """The loop's own buffer, after the headroom."""
-        return read_buffer()[HEADROOM:]
+        return read_buffer()[HEADROOM : HEADROOM + CHUNK]
 
     def buffer_updated(self, nbytes: int) -> None:
         """Pass on what a read brought."""
@@ -150,12 +139,6 @@ class SocketStream(asyncio.BufferedProtocol, ByteStream):
             self._receiver.closed(self._error)
 
     # -- ends -------------------------------------------------------------------------------------
-
-    def _fail(self, exc: OSError) -> None:
-        self._write_over = True
-        self._error = _typed(exc)
-        if self._transport is not None:
-            self._transport.abort()
 
     def _reset_on_close(self) -> None:
         try:
@@ -209,13 +192,14 @@ def _connected_at_once(sock: socket.socket, address: Any) -> bool:
 
 async def accepted_socket(sock: socket.socket) -> SocketStream:
     """Make a stream of a connected socket."""
-    sock.setblocking(False)
-    close_in_children(sock)
     if sock.family in (socket.AF_INET, socket.AF_INET6):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    _, stream = await asyncio.get_running_loop().create_connection(
-        lambda: SocketStream(sock), sock=sock
-    )
-    # Not in connection_made: Python 3.11.2 begins to read after it, paused or not.
-    stream.pause()
+    stream = SocketStream(sock)
+    if sys.platform == "win32":  # its loop watches no descriptors
+        sock.setblocking(False)
+        close_in_children(sock)
+        await asyncio.get_running_loop().create_connection(lambda: stream, sock=sock)
+        stream.pause()
+    else:
+        PlainTransport(sock, stream).begin(paused=True)
     return stream

@@ -7,7 +7,12 @@ from peers import http2 as peer
 from peers.http2 import CONNECT, OK, POST, client_side, server_side
 
 from kfwd_nb.errors import RemoteProtocolError
-from kfwd_nb.protocol.http2.windows import CONNECTION_WINDOW, STREAM_WINDOW
+from kfwd_nb.protocol.http2.windows import (
+    CONNECTION_WINDOW,
+    LARGE_WINDOW,
+    PROVEN,
+    STREAM_WINDOW,
+)
 
 pytestmark = pytest.mark.pure
 
@@ -146,7 +151,7 @@ def test_more_than_two_gibibytes_come_in_through_one_connection():
     side.hear(peer.headers(1, CONNECT))
     octets = memoryview(bytearray(9) + peer.data(1, A_MEBIBYTE))
     ours, stream = CONNECTION_WINDOW, STREAM_WINDOW
-    for _ in range(2100):
+    for mebibytes in range(1, 2101):
         for event in side.connection.receive(octets, 9, len(octets)):
             side.connection.delivered(1, event.end - event.start)
         ours, stream = ours - STREAM_WINDOW, stream - STREAM_WINDOW
@@ -155,7 +160,32 @@ def test_more_than_two_gibibytes_come_in_through_one_connection():
                 (ours, stream + each.number) if each.stream_id else (ours + each.number, stream)
             )
         assert 0 <= ours <= CONNECTION_WINDOW
-        assert stream == STREAM_WINDOW
+        if mebibytes << 20 < PROVEN:
+            assert stream == STREAM_WINDOW
+        else:
+            assert LARGE_WINDOW // 4 < stream <= LARGE_WINDOW
+
+
+def test_a_stream_is_trusted_with_the_large_window_once_it_has_shown_that_it_is_read():
+    side = server_side()
+    side.hear(peer.headers(1, CONNECT))
+    for _ in range(PROVEN // STREAM_WINDOW):
+        side.hear(peer.data(1, A_MEBIBYTE))
+        side.connection.delivered(1, STREAM_WINDOW)
+    assert side.grants(1) == PROVEN + LARGE_WINDOW - STREAM_WINDOW
+    for _ in range(LARGE_WINDOW // STREAM_WINDOW):
+        assert side.hear(peer.data(1, A_MEBIBYTE))[0][0] == "Data"
+    assert side.hear(peer.data(1, b"x"))[-1][0] == "StreamReset"
+
+
+def test_a_stream_that_stalls_before_that_keeps_the_small_one():
+    side = server_side()
+    side.hear(peer.headers(1, CONNECT))
+    for _ in range(PROVEN // STREAM_WINDOW - 1):
+        side.hear(peer.data(1, A_MEBIBYTE))
+        side.connection.delivered(1, STREAM_WINDOW)
+    assert side.hear(peer.data(1, A_MEBIBYTE))[0][0] == "Data"
+    assert side.hear(peer.data(1, b"x"))[-1][0] == "StreamReset"
 
 
 def test_a_body_of_many_windows_comes_in_if_it_is_acknowledged():

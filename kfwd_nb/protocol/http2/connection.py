@@ -34,6 +34,7 @@ from kfwd_nb.protocol.http2.windows import (
     CONNECTION_GRANT,
     CONNECTION_WINDOW,
     DEFAULT_WINDOW,
+    LARGE_WINDOW,
     STREAM_WINDOW,
     ReceiveWindow,
     SendWindow,
@@ -81,7 +82,9 @@ class _Stream:
 
     def __init__(self, send: int, *, connects: bool, tunnel: bool) -> None:
         self.send = SendWindow(send)
-        self.receive = ReceiveWindow(STREAM_WINDOW, STREAM_WINDOW // 2)
+        self.receive = ReceiveWindow(
+            STREAM_WINDOW, STREAM_WINDOW // 2, grows=LARGE_WINDOW - STREAM_WINDOW
+        )
         self.connects = connects
         self.tunnel = tunnel
         self.unread = 0  # credit of body pieces that nobody has acknowledged yet
