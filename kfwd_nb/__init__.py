@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING, Any
 from kfwd_nb._version import __version__
 
 if TYPE_CHECKING:
-    from kfwd_nb.client import Connection, Forward, ForwardedPort, forward, forwards
+    from kfwd_nb.client import Connection, Event, Forward, ForwardedPort, forward, forwards
     from kfwd_nb.cluster import MiniCluster
     from kfwd_nb.errors import KfwdError
 
 __all__ = [
     "Connection",
+    "Event",
     "Forward",
     "ForwardedPort",
     "KfwdError",
@@ -36,6 +37,7 @@ __all__ = [
 
 _HOMES = {
     "Connection": "kfwd_nb.client",
+    "Event": "kfwd_nb.client",
     "Forward": "kfwd_nb.client",
     "ForwardedPort": "kfwd_nb.client",
     "KfwdError": "kfwd_nb.errors",

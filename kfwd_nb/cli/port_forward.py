@@ -98,7 +98,7 @@ def warning_of(forward: Forward) -> str:
 
 def _attend(running: Forward, narrator: Narrator, file: PortsFile) -> None:
     """Tell what happens, until it is over; also the end that a signal makes."""
-    from kfwd_nb.cli.events import Watcher, description, listening, stopped
+    from kfwd_nb.client.events import Watcher, description, listening, stopped
 
     watcher = Watcher()
     told = -1

@@ -1,6 +1,7 @@
 """kubectl's role: local listeners bound to a target in a cluster, supervised until stopped."""
 
 from kfwd_nb.client.connection import Connection, ConnectionState, Totals
+from kfwd_nb.client.events import Event, EventKind
 from kfwd_nb.client.forward import Forward, ForwardParameters
 from kfwd_nb.client.listener import ForwardedPort
 from kfwd_nb.client.registry import forward, forward_or_existing, forwards
@@ -8,6 +9,8 @@ from kfwd_nb.client.registry import forward, forward_or_existing, forwards
 __all__ = [
     "Connection",
     "ConnectionState",
+    "Event",
+    "EventKind",
     "Forward",
     "ForwardParameters",
     "ForwardedPort",

@@ -14,10 +14,12 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Literal, Self
 
+from kfwd_nb.client import events
 from kfwd_nb.client.connection import Connection, Totals
 from kfwd_nb.client.dialects import DialectName
 from kfwd_nb.client.dialer import Dialer
 from kfwd_nb.client.listener import ForwardedPort, listen
+from kfwd_nb.client.log import EventLog
 from kfwd_nb.client.loops import LoopName, Runner, runner
 from kfwd_nb.client.session import Session
 from kfwd_nb.client.switch_interval import switch_interval
@@ -99,6 +101,8 @@ class Forward:
         self._closed: deque[Connection] = deque(maxlen=MAX_CLOSED)
         self._numbers = itertools.count(1)
         self._totals = Totals()
+        self._log = EventLog()
+        self._cause = ""
         self._bytes_in = 0
         self._bytes_out = 0
         self._last_closed: asyncio.Future[None] | None = None
@@ -180,6 +184,10 @@ class Forward:
         both = {number: replace(each.connection) for number, each in list(self._open.items())}
         both |= {each.number: each for each in list(self._closed)}  # nothing changes them any more
         return [both[number] for number in sorted(both)]
+
+    def log(self) -> list[events.Event]:
+        """What has happened to it, oldest first: the last events, as many as `client.log` keeps."""
+        return self._log.events()
 
     @property
     def totals(self) -> Totals:
@@ -273,6 +281,7 @@ class Forward:
             self.target,
             self.namespace,
             self._trouble,
+            self.record,
             dialect=parameters.dialect,
             balance=parameters.balance,
         )
@@ -296,7 +305,7 @@ class Forward:
         if self.parameters.loop == "kernel":
             self._watchdog = Watchdog(asyncio.get_running_loop(), self._described)
         self.state = "listening"
-        self.revision += 1
+        self.record(events.listening(self))
 
     async def _listen(self, spec: PortSpec) -> ForwardedPort:
         assert self._dialer is not None
@@ -329,7 +338,7 @@ class Forward:
         if self._open:
             self._last_closed = asyncio.get_running_loop().create_future()
             await self._last_closed
-        self.revision += 1
+        self.record(events.stopped(self))
         self._stopped.set()
 
     async def _release(self) -> None:
@@ -364,12 +373,12 @@ class Forward:
 
     async def _serve(self, sock: socket.socket, session: Session, remote: int | str) -> None:
         self._totals = replace(self._totals, opened=self._totals.opened + 1)
+        self.record(events.opened(session.connection))
         if len(self._open) >= MAX_CONNECTIONS:
             limit = LimitError(f"more than {MAX_CONNECTIONS} connections at once.")
             session.refuse(sock, limit)
             return
         self._open[session.connection.number] = session
-        self.changed()
         assert self._dialer is not None
         await session.run(sock, self._dialer, remote)
 
@@ -378,10 +387,15 @@ class Forward:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _trouble(self, reason: str) -> None:
-        if self.state != "stopped":
-            self.reason = reason
+    def _trouble(self, reason: str, cause: str) -> None:
+        """Another cause is an event; one more connection that waits for the same reason is none."""
         self.revision += 1
+        if self.state == "stopped":
+            return
+        self.reason = reason
+        if cause != self._cause:
+            self._cause = cause
+            self.record(events.trouble(reason))
 
     # -- client.session.Ledger --------------------------------------------------------------------
 
@@ -404,4 +418,9 @@ class Forward:
             self._last_closed.set_result(None)
         if connection.failed:
             self._totals = replace(self._totals, failed=self._totals.failed + 1)
+        self.record(events.closed(connection))
+
+    def record(self, event: events.Event) -> None:
+        """Something has happened that the log shall have."""
         self.revision += 1
+        self._log.record(event)

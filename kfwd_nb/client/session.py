@@ -8,6 +8,7 @@ import socket
 import time
 from typing import Protocol
 
+from kfwd_nb.client import events
 from kfwd_nb.client.connection import Connection, ConnectionState
 from kfwd_nb.client.dialed_stream import DialedStream
 from kfwd_nb.client.dialer import Dialed, Dialer
@@ -41,6 +42,9 @@ class Ledger(Protocol):
 
     def closed(self, connection: Connection) -> None:
         """The connection is over."""
+
+    def record(self, event: events.Event) -> None:
+        """Something has happened to a connection that is an event."""
 
 
 class Session:
@@ -97,14 +101,19 @@ class Session:
 
     def waits(self) -> None:
         """No pod can take it now."""
-        self._set_state("waiting")
+        if self.connection.state not in ("waiting", "closed"):
+            self._set_state("waiting")
+            self._ledger.record(events.waiting(self.connection))
 
     def dials(self, pod: str, node: str, port: int, dialect: str) -> None:
         """A pod is there, and is tried."""
         connection = self.connection
+        before = connection.pod, connection.node
         connection.pod, connection.node, connection.remote = pod, node, port
         connection.dialect = dialect
         self._set_state("opening")
+        if before != (pod, node):
+            self._ledger.record(events.goes_to(connection))
 
     def redialed(self) -> None:
         """Bytes may flow again, after all."""

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from kfwd_nb.cli.events import Event, Watcher
 from kfwd_nb.cli.narrator import Narrator, in_words, json_line
 from kfwd_nb.client import Connection
+from kfwd_nb.client.events import Event, Watcher
 
 pytestmark = pytest.mark.pure
 
@@ -37,7 +37,7 @@ def connection(number: int, *, closed: bool = False, reason: str = "", **facts: 
 
 
 def names(watcher: Watcher, *connections: Connection, trouble: str = "") -> list[str]:
-    return [event.name for event in watcher.look(connections, trouble)]
+    return [event.kind for event in watcher.look(connections, trouble)]
 
 
 def tell(narrator: Narrator, watcher: Watcher, *connections: Connection) -> None:
@@ -57,7 +57,7 @@ def test_each_address_of_each_port_has_a_line(capsys: pytest.CaptureFixture[str]
 
 
 def test_the_time_is_the_connections_own() -> None:
-    events = {each.name: each for each in Watcher().look([connection(1, closed=True)])}
+    events = {each.kind: each for each in Watcher().look([connection(1, closed=True)])}
     times = {name: json.loads(json_line(each))["time"] for name, each in events.items()}
     assert times["opened"] == "1970-01-01T00:00:01.000Z"
     assert times["closed"] == "1970-01-01T00:00:02.500Z"
@@ -155,4 +155,4 @@ def test_more_words_go_to_standard_error(capsys: pytest.CaptureFixture[str]) -> 
 )
 def test_every_event_has_words_and_json(event: Event) -> None:
     assert all(in_words(event))
-    assert json.loads(json_line(event))["event"] == event.name
+    assert json.loads(json_line(event))["event"] == event.kind
