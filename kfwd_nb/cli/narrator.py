@@ -29,6 +29,8 @@ class Narrator:
 
     def tell(self, event: Event) -> None:
         """Print an event, if it is one to print."""
+        if event.kind == "dialect":
+            return  # `listening` says it, too
         if self._as_json:
             say(json_line(event))
         else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -86,7 +85,7 @@ def _in_words(kind: EventKind, facts: dict[str, Any]) -> str:  # noqa: C901, PLR
         case "came":
             return f"pod {_placed(facts)} is ready"
         case "missed":
-            return f"{facts['connections']} more connections came and went"
+            return f"{facts['events']} events were dropped: nobody had read them"
         case "trouble":
             return str(facts["reason"])
         case "recovered":
@@ -200,56 +199,3 @@ def closed(connection: Connection) -> Event:
 
 def _named(connection: Connection) -> dict[str, Any]:
     return {"connection": connection.number}
-
-
-class Watcher:
-    """Compares a forward with what it was at the last look.
-
-    One event may stand for several changes in between; connections that came and went unseen (more
-    than `client.forward.MAX_CLOSED` between two looks) are counted in one event `missed`.
-    """
-
-    def __init__(self) -> None:
-        self._last = 0
-        self._open: dict[int, tuple[str, str]] = {}
-        self._trouble = ""
-
-    def look(self, connections: Iterable[Connection], reason: str = "") -> Iterator[Event]:
-        """What is new.
-
-        Args:
-            connections: those that are open, and the last ones that were, by number.
-            reason: what is wrong with the forward as a whole; empty while all is well.
-        """
-        known = list(connections)
-        numbers = {each.number for each in known}
-        # Others closed, and are forgotten already.
-        self._open = {number: seen for number, seen in self._open.items() if number in numbers}
-        for each in known:
-            if each.number > self._last:
-                yield from self._opened(each)
-            if each.number in self._open:
-                yield from self._changed(each)
-        if reason != self._trouble:
-            self._trouble = reason
-            yield trouble(reason)
-
-    def _opened(self, connection: Connection) -> Iterator[Event]:
-        missed = connection.number - self._last - 1
-        if missed:
-            yield Event("missed", {"connections": missed})
-        self._last = connection.number
-        self._open[connection.number] = ("", "")
-        yield opened(connection)
-
-    def _changed(self, connection: Connection) -> Iterator[Event]:
-        number = connection.number
-        pod, state = self._open[number]
-        if connection.state == "waiting" != state:
-            yield waiting(connection)
-        if connection.pod and connection.pod != pod:
-            yield goes_to(connection)
-        self._open[number] = (connection.pod, connection.state)
-        if connection.closed is not None:
-            del self._open[number]
-            yield closed(connection)

@@ -9,17 +9,18 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar, overload
 
-from kfwd_nb.client import events
+from kfwd_nb.client import conditions, events
 from kfwd_nb.client.connection import Connection, Totals
 from kfwd_nb.client.dialects import DialectName
 from kfwd_nb.client.dialer import Dialer
+from kfwd_nb.client.events import Event, EventKind
 from kfwd_nb.client.listener import ForwardedPort, listen
-from kfwd_nb.client.log import EventLog
+from kfwd_nb.client.log import EventLog, EventStream
 from kfwd_nb.client.loops import LoopName, Runner, runner
 from kfwd_nb.client.session import Session
 from kfwd_nb.client.switch_interval import switch_interval
@@ -39,6 +40,8 @@ ACCEPT_PAUSE = 0.1
 """Seconds to wait when no descriptor is left for an accepted connection."""
 
 State = Literal["starting", "listening", "stopped"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,9 +188,65 @@ class Forward:
         both |= {each.number: each for each in list(self._closed)}  # nothing changes them any more
         return [both[number] for number in sorted(both)]
 
-    def log(self) -> list[events.Event]:
+    def log(self) -> list[Event]:
         """What has happened to it, oldest first: the last events, as many as `client.log` keeps."""
         return self._log.events()
+
+    def events(self, *, past: bool = False) -> EventStream:
+        """What happens to it from now on: `async for` on any loop, or `for`, until it is stopped.
+
+        A reader that is too far behind loses the oldest events, and gets one `missed` that counts
+        them. One that has read enough just drops the iterator.
+
+        Args:
+            past: begin with what the log has.
+        """
+        only_await = self.parameters.loop == "kernel"
+        return self._log.follow(past=past, only_await=only_await)
+
+    @overload
+    def wait_for(
+        self, condition: EventKind, timeout: float | None = ...
+    ) -> Coroutine[Any, Any, Event]: ...
+
+    @overload
+    def wait_for(
+        self, condition: Callable[[Forward], T], timeout: float | None = ...
+    ) -> Coroutine[Any, Any, T]: ...
+
+    def wait_for(
+        self, condition: EventKind | Callable[[Forward], T], timeout: float | None = None
+    ) -> Coroutine[Any, Any, Event | T]:
+        """Await an event, from this call on, or until something is true of it.
+
+        Args:
+            condition: what comes next, as `"opened"`, `"closed"` or `"recovered"`; or a function
+                that is given the forward, now and every 0.05 s, until it returns something true.
+            timeout: seconds; None waits as long as the forward runs.
+
+        Returns:
+            The event, or what the function returned.
+
+        Raises:
+            WaitError: it has not come in time; a `TimeoutError`.
+            LostError: the forward was stopped before it came.
+            UsageError: there is no such event.
+        """
+        return conditions.wait_for(self, condition, timeout)
+
+    @overload
+    def wait_until(self, condition: EventKind, timeout: float | None = None) -> Event: ...
+
+    @overload
+    def wait_until(self, condition: Callable[[Forward], T], timeout: float | None = None) -> T: ...
+
+    def wait_until(
+        self, condition: EventKind | Callable[[Forward], T], timeout: float | None = None
+    ) -> Event | T:
+        """`wait_for` for code that blocks: the same conditions, results and errors."""
+        if callable(condition) and self.parameters.loop == "thread":
+            return conditions.wait_until(self, condition, timeout)
+        return self._runner.run(conditions.wait_for(self, condition, timeout))
 
     @property
     def totals(self) -> Totals:
@@ -420,7 +479,7 @@ class Forward:
             self._totals = replace(self._totals, failed=self._totals.failed + 1)
         self.record(events.closed(connection))
 
-    def record(self, event: events.Event) -> None:
+    def record(self, event: Event) -> None:
         """Something has happened that the log shall have."""
         self.revision += 1
         self._log.record(event)
