@@ -168,7 +168,7 @@ class Dialer:
         is left for another.
 
         Args:
-            remote: the port, as it was given to `start`.
+            remote: the port, by number or name.
             observer: is told how far it has come.
             gone: whether the local program has closed its socket; None where nobody knows.
 
@@ -255,6 +255,15 @@ class Dialer:
             self._namespace, pods=[pod], services=[service] if service is not None else ()
         )
         return remote_port(self._target, remote, pod, inventory)
+
+    async def find_port(self, remote: int | str) -> int:
+        """The number of any port of the target, whether `start` was given it or not.
+
+        Raises:
+            NotFoundError: it has no such port.
+            KfwdError: there is no pod to ask.
+        """
+        return self._shown_port(remote, await self._pods.look())
 
     def port_number(self, remote: int | str) -> int:
         """The number of a port that `start` has found."""

@@ -22,10 +22,12 @@ from kfwd_nb.client.events import Event, EventKind
 from kfwd_nb.client.listener import ForwardedPort, listen
 from kfwd_nb.client.log import EventLog, EventStream
 from kfwd_nb.client.loops import LoopName, Runner, runner
+from kfwd_nb.client.opening import IN_PROCESS, opened
+from kfwd_nb.client.pod_socket import PodSocket
 from kfwd_nb.client.session import Session
 from kfwd_nb.client.switch_interval import switch_interval
 from kfwd_nb.client.watchdog import Watchdog
-from kfwd_nb.errors import LimitError, UsageError
+from kfwd_nb.errors import LimitError, LostError, UsageError, WaitError
 from kfwd_nb.kube.kubeconfig import ClusterAccess
 from kfwd_nb.ports import PortSpec, Target, bracketed
 from kfwd_nb.transport.descriptors import raise_descriptor_limit
@@ -72,7 +74,7 @@ class Forward:
         parameters: what was asked for.
         state: `starting`, `listening` or `stopped`.
         reason: what is wrong with it now, or why it was stopped; empty while all is well.
-        ports: one for each PORT argument.
+        ports: one for each PORT argument; none for one that is only for `open`.
         revision: changes whenever something visible does.
         embedded: it leads into the embedded cluster that this process started.
         isolation: how that cluster keeps pods apart; empty where nothing says.
@@ -173,10 +175,12 @@ class Forward:
         Raises:
             UsageError: it has several and none was named, or it has no such port.
         """
+        if not self.ports:
+            raise UsageError(f"{self.name} has no local port.", hint="use `.open(PORT)`.")
         found = [port for port in self.ports if remote in (None, port.remote)]
         if not found or (remote is None and len(found) > 1):
             ports = ", ".join(str(port.remote) for port in self.ports)
-            hint = f"name one: remote={self.ports[0].remote}." if self.ports else None
+            hint = f"name one: remote={self.ports[0].remote}."
             raise UsageError(f"{self.name} has the ports {ports}.", hint=hint)
         port = found[0]
         return f"{scheme}://{bracketed(port.address)}:{port.local}/{path.lstrip('/')}"
@@ -267,7 +271,33 @@ class Forward:
 
     def _described(self) -> str:
         ways = ", ".join(f"{port.address}:{port.local} -> {port.remote}" for port in self.ports)
-        return f"{self.name} {self.target} {ways}"
+        return f"{self.name} {self.target} {ways or 'without a local port'}"
+
+    def open(self, port: int | str | None = None, timeout: float | None = None) -> PodSocket:
+        """A connected, blocking socket to a port of the target, without a local port.
+
+        It is a row of the table like any other connection.
+
+        Args:
+            port: of the target, by number or name; a forward that has just one needs none.
+            timeout: seconds until it must be connected.
+
+        Raises:
+            UsageError: the forward has not one port, and none was named.
+            WaitError: it was not connected in time.
+            KfwdError: the target has no such port, nobody listens there, no pod came, and the like.
+                The dialects `websocket` and `spdy` hear of some of it later: then the socket is
+                reset, with the reason as its words.
+        """
+        return self._runner.run(self._open_socket(port, timeout))
+
+    async def open_async(
+        self,
+        port: int | str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - as `open`
+    ) -> PodSocket:
+        """`open`, awaited on any loop."""
+        return await self._runner.run_async(self._open_socket(port, timeout))
 
     # -- life -------------------------------------------------------------------------------------
 
@@ -441,10 +471,35 @@ class Forward:
         assert self._dialer is not None
         await session.run(sock, self._dialer, remote)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _open_socket(self, port: int | str | None, timeout: float | None) -> PodSocket:  # noqa: ASYNC109
+        if self._dialer is None or not self.ready:
+            raise LostError(f"{self.name} was stopped.")
+        if port is None:
+            if len(self.parameters.ports) != 1:
+                count = len(self.parameters.ports)
+                raise UsageError(f"{self.name} has {count} ports.", hint="name one: .open(80).")
+            port = self.parameters.ports[0].remote
+        wanted, began, why = port, self._log.last, self.reason
+        try:
+            async with asyncio.timeout(timeout):
+                shown = await self._dialer.find_port(wanted)
+                number, now = next(self._numbers), time.time()
+                session = Session(Connection(number, IN_PROCESS, 0, shown, now), self)
+                return await opened(
+                    session, lambda sock: self._spawn(self._serve(sock, session, wanted))
+                )
+        except TimeoutError:
+            # Who does not wait any more has taken the reason along; the log has it.
+            said = [each for each in self.log() if each.kind == "trouble" and each.number > began]
+            why = said[-1].text if said else why
+            what = f"no connection to {self.name} port {wanted} in {timeout} s"
+            raise WaitError(f"{what}: {why}" if why else f"{what}.") from None
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     def _trouble(self, reason: str, cause: str) -> None:
         """Another cause is an event; one more connection that waits for the same reason is none."""

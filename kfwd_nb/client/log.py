@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Iterable
 from concurrent.futures import Future, wait
 from dataclasses import replace
-from itertools import count
 
 from kfwd_nb.client.events import Event
 from kfwd_nb.errors import UsageError
@@ -33,11 +32,15 @@ ONCE = ("dialect", "listening")
 
 
 class EventLog:
-    """Written on the forward's loop, read from any thread."""
+    """Written on the forward's loop, read from any thread.
+
+    Attributes:
+        last: the number of the latest event.
+    """
 
     def __init__(self) -> None:
+        self.last = 0
         self._lock = threading.Lock()
-        self._numbers = count(1)
         self._start: list[Event] = []
         self._own: deque[Event] = deque(maxlen=MAX_OWN)
         self._of_connections: deque[Event] = deque(maxlen=MAX_OF_CONNECTIONS)
@@ -50,7 +53,8 @@ class EventLog:
         with self._lock:
             if self._over:
                 return
-            event = replace(event, number=next(self._numbers), time=when)
+            self.last += 1
+            event = replace(event, number=self.last, time=when)
             self._kept_with(event).append(event)
             self._over = event.kind == "stopped"
             for reader in self._readers:

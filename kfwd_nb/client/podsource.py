@@ -209,6 +209,16 @@ class PodSource:
         finally:
             self._count_waiting(-1)
 
+    async def look(self) -> Pod:
+        """Some pod of the target, to look at; where there is none, one is waited for.
+
+        Raises:
+            KfwdError: see `choose`.
+        """
+        for pod in by_preference(self._pods.values())[:1]:
+            return pod
+        return await self.choose(lambda: None)
+
     async def _wait(self, gone: Callable[[], bool | None]) -> Pod:
         now = time.monotonic()
         settled, end = now + SETTLE, now + HOLD

@@ -48,12 +48,18 @@ class Ledger(Protocol):
 
 
 class Session:
-    """Couples a local socket with a dialed stream and keeps its `Connection` true."""
+    """Couples a local socket with a dialed stream and keeps its `Connection` true.
 
-    __slots__ = ("_accepted", "_dialed", "_first_ended", "_ledger", "_local", "connection")
+    Attributes:
+        connection: its row in the table.
+        error: why it failed; None while it has not.
+    """
+
+    __slots__ = ("_accepted", "_dialed", "_first_ended", "_ledger", "_local", "connection", "error")
 
     def __init__(self, connection: Connection, ledger: Ledger) -> None:
         self.connection = connection
+        self.error: KfwdError | None = None
         self._ledger = ledger
         self._accepted = time.monotonic()
         self._first_ended: int | None = None
@@ -70,7 +76,8 @@ class Session:
             self._give_up(local or sock, error)
             return
         except asyncio.CancelledError:
-            self._give_up(local or sock, LostError("the forward was stopped."))
+            # The forward was stopped; or who opens a socket in this process wants it no more.
+            self._give_up(local or sock, ResetError("the local program gave it up."), LOCAL)
             raise
         except Exception as error:
             # A bug, or the system is out of something; the other connections go on.
@@ -90,12 +97,14 @@ class Session:
         if self._local is not None:
             self._local.close(LostError("the forward was stopped."))
 
-    def _give_up(self, local: SocketStream | socket.socket, error: KfwdError) -> None:
+    def _give_up(
+        self, local: SocketStream | socket.socket, error: KfwdError, side: int | None = None
+    ) -> None:
         if isinstance(local, SocketStream):
             local.close(error)
         else:
             local.close()
-        self._close(error)
+        self._close(error, side)
 
     # -- client.dialer.DialObserver ---------------------------------------------------------------
 
@@ -152,10 +161,11 @@ class Session:
     def _close(self, error: KfwdError | None, side: int | None = None) -> None:
         connection = self.connection
         connection.state = "closed"
-        connection.closed = time.time()
         gave_up = side == LOCAL and isinstance(error, ResetError)
         connection.failed = not (error is None or gave_up or self._ledger.stopping)
         connection.reason = self._reason(error, side)
+        connection.closed = time.time()  # last: who has an eye on it reads the rest then
+        self.error = error
         self._ledger.closed(connection)
 
     def _reason(self, error: KfwdError | None, side: int | None) -> str:
