@@ -2,7 +2,7 @@
 
 `%load_ext kfwd_nb`, then `%portforward POD LOCAL:REMOTE`; or, from any Python, `forward()`.
 
-    notebook | cli            what a person touches
+    notebook | cli | adapters what a person touches
     cluster                   the embedded cluster
     client | relay | agent    kubectl's, the API server's and the kubelet's role
     kube                      kubeconfig, objects, targets
