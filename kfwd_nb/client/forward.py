@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, overload
 
 from kfwd_nb.client import conditions, events
+from kfwd_nb.client.browser import Link, browser
 from kfwd_nb.client.connection import Connection, Totals
 from kfwd_nb.client.dialects import DialectName
 from kfwd_nb.client.dialer import Dialer
@@ -175,6 +176,38 @@ class Forward:
         Raises:
             UsageError: it has several and none was named, or it has no such port.
         """
+        port = self._port(remote)
+        return f"{scheme}://{bracketed(port.address)}:{port.local}/{path.lstrip('/')}"
+
+    @property
+    def link(self) -> Link:
+        """The page of a forward that has one port, for the browser: see `browser_link()`."""
+        return self.browser_link()
+
+    def browser_link(
+        self, path: str = "/", *, remote: int | None = None, absolute: bool = False
+    ) -> Link:
+        """Address of a port, for the browser that shows the notebook, wherever that is.
+
+        It is what fits where the notebook runs (see `client.links`): `http://localhost:8080/`, or
+        `/user/ann/proxy/8080/` on a hub, which begins at the root of the page's host. What has to
+        be there for that is asked for, which takes 2 seconds at the most; what could not be made
+        sure of is the link's `note`.
+
+        Args:
+            path: of the page.
+            remote: which port, by the target's; a forward that has several needs it.
+            absolute: the program behind the port wants to see the whole path that the browser
+                asks for (`/user/ann/proxy/absolute/8080/…`), because it was told its own place.
+
+        Raises:
+            UsageError: it has several ports and none was named, or it has no such port.
+            UnavailableError: the browser has no way here, and what to do about it.
+        """
+        return browser.checked_link(self._port(remote), path, absolute=absolute)
+
+    def _port(self, remote: int | None) -> ForwardedPort:
+        """The one that is meant."""
         if not self.ports:
             raise UsageError(f"{self.name} has no local port.", hint="use `.open(PORT)`.")
         found = [port for port in self.ports if remote in (None, port.remote)]
@@ -182,8 +215,7 @@ class Forward:
             ports = ", ".join(str(port.remote) for port in self.ports)
             hint = f"name one: remote={self.ports[0].remote}."
             raise UsageError(f"{self.name} has the ports {ports}.", hint=hint)
-        port = found[0]
-        return f"{scheme}://{bracketed(port.address)}:{port.local}/{path.lstrip('/')}"
+        return found[0]
 
     def connections(self) -> list[Connection]:
         """Copies of the connections that are open, and the last `MAX_CLOSED` that were."""

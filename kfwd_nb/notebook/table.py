@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from time import localtime, strftime
 from typing import TYPE_CHECKING
 
+from kfwd_nb.client.browser import browser
 from kfwd_nb.ports import bracketed
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class AddressCell:
-    """A local address, where its link leads, and the pod's port behind it."""
+    """A local address, its link for the browser (empty if none is known), and the pod's port."""
 
     text: str
     link: str
@@ -178,11 +179,9 @@ def _forward(forward: Forward, rate: Rate, now: float) -> ForwardRow:
 def _addresses(forward: Forward) -> tuple[AddressCell, ...]:
     cells: dict[tuple[str, str], AddressCell] = {}
     for port in forward.ports:
-        host = _host(port.address)
-        reached = "localhost" if port.address in _ANY else host
         cell = AddressCell(
-            text=f"{host}:{port.local}",
-            link=f"http://{reached}:{port.local}/",
+            text=f"{_host(port.address)}:{port.local}",
+            link=browser.link(port),
             remote=str(port.remote),
         )
         cells.setdefault((cell.text, cell.remote), cell)
@@ -190,7 +189,6 @@ def _addresses(forward: Forward) -> tuple[AddressCell, ...]:
 
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1", "")
-_ANY = ("0.0.0.0", "::")  # noqa: S104 - read here, never bound
 
 
 def _host(address: str) -> str:
