@@ -15,11 +15,11 @@ from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, overload
 
 from kfwd_nb.client import conditions, events
-from kfwd_nb.client.browser import Link, browser
 from kfwd_nb.client.connection import Connection, Totals
 from kfwd_nb.client.dialects import DialectName
 from kfwd_nb.client.dialer import Dialer
 from kfwd_nb.client.events import Event, EventKind
+from kfwd_nb.client.links import Link, browser
 from kfwd_nb.client.listener import ForwardedPort, listen
 from kfwd_nb.client.log import EventLog, EventStream
 from kfwd_nb.client.loops import LoopName, Runner, runner
@@ -185,16 +185,22 @@ class Forward:
         return self.browser_link()
 
     def browser_link(
-        self, path: str = "/", *, remote: int | None = None, absolute: bool = False
+        self,
+        scheme: str = "http",
+        path: str = "/",
+        *,
+        remote: int | None = None,
+        absolute: bool = False,
     ) -> Link:
         """Address of a port, for the browser that shows the notebook, wherever that is.
 
-        It is what fits where the notebook runs (see `client.links`): `http://localhost:8080/`, or
+        It is what fits where the notebook runs (see `client.places`): `http://localhost:8080/`, or
         `/user/ann/proxy/8080/` on a hub, which begins at the root of the page's host. What has to
         be there for that is asked for, which takes 2 seconds at the most; what could not be made
         sure of is the link's `note`.
 
         Args:
+            scheme: what the port speaks; proxies can do with `http` only.
             path: of the page.
             remote: which port, by the target's; a forward that has several needs it.
             absolute: the program behind the port wants to see the whole path that the browser
@@ -204,7 +210,7 @@ class Forward:
             UsageError: it has several ports and none was named, or it has no such port.
             UnavailableError: the browser has no way here, and what to do about it.
         """
-        return browser.checked_link(self._port(remote), path, absolute=absolute)
+        return browser.checked(self._port(remote), path, scheme=scheme, absolute=absolute)
 
     def _port(self, remote: int | None) -> ForwardedPort:
         """The one that is meant."""

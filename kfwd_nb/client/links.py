@@ -1,208 +1,259 @@
-"""Where the browser is, and what leads from there to a port of this machine. Pure: no I/O.
+"""Links for the browser: the way from there to here, found once, and checked when it is asked for.
 
-A forward listens on the machine of the kernel; the page of the notebook may be open on another one.
-What leads across depends on who serves that page, and the process is told by its environment:
-
-    what serves the page       known by                          a link to port 8080
-    anything                   %config Kfwd.link                 the template that was set
-    VS Code in a browser       VSCODE_PROXY_URI, a whole URL     that URL, with the port in it
-    Google Colab               COLAB_RELEASE_TAG                 only its page knows: it is asked
-    GitHub Codespaces          CODESPACE_NAME and a domain       https://NAME-8080.DOMAIN/
-    JupyterHub, Binder         JUPYTERHUB_SERVICE_PREFIX         PREFIX/proxy/8080/
-    a Jupyter server that is   the file of the server that       BASE/proxy/8080/
-    opened from elsewhere      started this kernel
-    anything on this machine   nothing of the above              http://localhost:8080/
-
-The first row that fits is taken. `/proxy/8080/` is served by the extension jupyter-server-proxy,
-and such a link begins at the root of the page's own host: which host that is, only the browser
-knows (a hub from version 5 on may tell, by JUPYTERHUB_PUBLIC_URL).
-
-Whether a plain Jupyter server is opened from elsewhere, it does not know itself. Three things make
-it likely: it listens on more than the loopback (it does in every container); its pages do not begin
-at `/`, which somebody wanted who put a proxy before it; or it was started in an SSH session, where
-only its own port has a tunnel. In all three, `/proxy/8080/` is right from everywhere, and localhost
-from one place at the most. Else the page is on this machine, where localhost needs no extension.
-
-A relative VSCODE_PROXY_URI (`./proxy/{{port}}`) says nothing outside VS Code's page; there VS Code
-itself turns links to localhost into what fits, as VS Code over SSH does, too.
-
-Sources: jupyter-server-proxy, "Accessing Arbitrary Ports"; JupyterHub, `Spawner.get_env`;
-code-server, "Accessing web services"; GitHub, "Default environment variables for your codespace".
+`known` costs no more than one small file, and may be called from any thread; `checked` asks the
+Jupyter server, or the page of Colab, and waits for the answer.
 """
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Literal
+import contextlib
+import importlib
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal, Self
 from urllib.parse import urlsplit
 
-from kfwd_nb.errors import UsageError
+from kfwd_nb.client import places
+from kfwd_nb.client.listener import ForwardedPort
+from kfwd_nb.client.places import JupyterServer, Way
+from kfwd_nb.errors import UnavailableError
 from kfwd_nb.ports import bracketed
 
-Place = Literal["config", "vscode", "colab", "codespaces", "hub", "jupyter", "local"]
-"""Who serves the page."""
+CHECK_TIME = 2.0
+"""Seconds that a Jupyter server has for its answer."""
 
-PORT = "{port}"
-"""What stands for the port in a template."""
+COLAB_TIME = 5.0
+"""Seconds that the page of Colab has to say what leads to a port."""
 
-ANY_ADDRESS = ("0.0.0.0", "::", "*", "")  # noqa: S104 - read here, never bound
-"""A listener on all addresses, as programs write it."""
+MAX_SERVER_FILE = 65536
+"""Bytes of a file in which a Jupyter server tells about itself."""
 
-
-@dataclass(frozen=True, slots=True)
-class JupyterServer:
-    """What the server that started this kernel has written down about itself.
-
-    Attributes:
-        address: what it listens on.
-        port: its port.
-        base_url: where its pages begin: `/`, or as in `/user/ann/`.
-        token: opens its pages; empty where it has none, or another way to log in.
-        secure: it speaks TLS.
-    """
-
-    address: str
-    port: int
-    base_url: str = "/"
-    token: str = ""
-    secure: bool = False
+Answer = Literal["there", "missing"]
 
 
-@dataclass(frozen=True, slots=True)
-class Way:
-    """What leads from the browser to the ports of this machine.
+class Link(str):
+    """A URL for the browser.
 
     Attributes:
-        place: who serves the page.
-        template: a link, with `{port}` in it; empty where the page has to be asked.
-        absolute: the same for programs that want to see the whole path, not what follows the
-            port; empty where there is no such thing, because each port has a host of its own.
-        proxied: jupyter-server-proxy has to be there.
+        note: what could not be made sure of; empty if all is well.
     """
 
-    place: Place
-    template: str
-    absolute: str = ""
-    proxied: bool = False
+    note: str
 
-    def link(self, port: int, path: str = "/", *, absolute: bool = False) -> str:
-        """The link to `path` of a local port."""
-        template = self.absolute if absolute and self.absolute else self.template
-        return joined(template.replace(PORT, str(port)), path)
+    def __new__(cls, url: str, note: str = "") -> Self:
+        """A string with a note."""
+        self = super().__new__(cls, url)
+        self.note = note
+        return self
 
 
-LOCAL = Way("local", f"http://localhost:{PORT}/")
+class Browser:
+    """The browser that shows what this process has to show, as far as it is known."""
+
+    def __init__(self) -> None:
+        self._template = ""
+        self._way: Way | None = None
+        self._server: JupyterServer | None = None
+        self._proxy_seen = False
+        self._of_colab: dict[int, str] = {}
+
+    def set_template(self, template: str) -> None:
+        """Take the user's own link, with `{port}` in it; an empty one: what fits the place.
+
+        Raises:
+            UsageError: it has no port in it.
+        """
+        self._template = places.checked_template(template)
+        self._way = None
+
+    @property
+    def way(self) -> Way:
+        """What leads from the browser to here."""
+        if self._way is None:
+            self._server = parent_server()
+            self._way = places.way(os.environ, self._server, self._template)
+        return self._way
+
+    def known(
+        self,
+        port: ForwardedPort,
+        path: str = "/",
+        *,
+        scheme: str = "http",
+        absolute: bool = False,
+    ) -> str:
+        """The link to a port, as far as it is known without asking; empty if there is none."""
+        if host := places.direct(port.address):
+            return places.joined(f"{scheme}://{host}:{port.local}", path)
+        if self.way.place == "colab":
+            known = self._of_colab.get(port.local)
+            return places.joined(known, path) if known and scheme == "http" else ""
+        return self.way.link(port.local, path, scheme=scheme, absolute=absolute)
+
+    def checked(
+        self,
+        port: ForwardedPort,
+        path: str = "/",
+        *,
+        scheme: str = "http",
+        absolute: bool = False,
+    ) -> Link:
+        """The link to a port, after a look at what has to be there for it to work.
+
+        Raises:
+            UnavailableError: it cannot work: the server has no jupyter-server-proxy, the page of
+                Colab does not say what leads here, or it is no plain HTTP.
+        """
+        note = ""
+        if not places.direct(port.address):
+            if self.way.place == "colab" and port.local not in self._of_colab:
+                self._of_colab[port.local] = ask_colab(port.local)
+            if self.way.proxied:
+                note = self._check(port)
+        url = self.known(port, path, scheme=scheme, absolute=absolute)
+        if not url:
+            raise UnavailableError(
+                f"what leads from your browser to local port {port.local} speaks plain HTTP to it, "
+                f"not {scheme}.",
+                where="client",
+                hint="forward a port that speaks plain HTTP, or set %config Kfwd.link.",
+            )
+        return Link(url, note)
+
+    def ask_page(self, ports: Iterable[ForwardedPort]) -> None:
+        """On Colab, ask its page for the links of a table; what it does not say is left out."""
+        if self.way.place == "colab":
+            for port in ports:
+                with contextlib.suppress(UnavailableError):
+                    self.checked(port)
+
+    def _check(self, port: ForwardedPort) -> str:
+        """Make sure of the proxy; why that could not be, in a sentence."""
+        if self._proxy_seen:
+            return ""
+        server = self._server or hub_server()
+        if server is None:
+            return "not checked: nothing here tells where the Jupyter server is."
+        answer, why = ask_for_proxy(server)
+        if answer == "missing":
+            raise no_proxy(server, port)
+        self._proxy_seen = answer == "there"
+        return "" if self._proxy_seen else f"not checked: {why}."
 
 
-def way(environment: Mapping[str, str], server: JupyterServer | None, template: str = "") -> Way:
-    """What leads from the browser to the ports of this machine.
+def no_proxy(server: JupyterServer, port: ForwardedPort) -> UnavailableError:
+    """What to say, and where to install what is missing."""
+    return UnavailableError(
+        "jupyter-server-proxy is not installed, or switched off, in the environment of the Jupyter "
+        f"server ({_shown(server)}): the browser cannot reach local port {port.local} by it.",
+        where="client",
+        hint="pip install jupyter-server-proxy there, which may be another environment than this "
+        "kernel's, and restart the server. On this machine, http://localhost:"
+        f"{port.local}/ is the page; another way is set by %config Kfwd.link.",
+    )
 
-    Args:
-        environment: the variables of this process.
-        server: the Jupyter server that started it, if there is one.
-        template: what the user has set, or nothing.
+
+def ask_for_proxy(server: JupyterServer) -> tuple[Answer | None, str]:
+    """Ask a Jupyter server for jupyter-server-proxy: what it says, or why it does not.
+
+    The list of its programs is what the extension serves whatever is installed beside it. The token
+    goes to this machine only, and not by TLS, which nobody could verify here.
     """
-    if template:
-        return Way("config", template)
-    for row in ROWS:
-        if found := row(environment):
-            return found
-    if server is not None and opened_from_elsewhere(server, environment):
-        return _proxied("jupyter", server.base_url)
-    return LOCAL
+    if server.secure:
+        return None, f"the Jupyter server at {_shown(server)} speaks TLS"
+    import http.client
+
+    path = places.joined(server.base_url, "server-proxy/servers-info")
+    headers = {"Authorization": f"token {server.token}"} if server.token else {}
+    connection = http.client.HTTPConnection(_host(server), server.port, timeout=CHECK_TIME)
+    with contextlib.closing(connection):
+        try:
+            connection.request("GET", path, headers=headers)
+            status = connection.getresponse().status
+        except (OSError, http.client.HTTPException) as error:
+            return None, f"the Jupyter server at {_shown(server)} does not answer ({error})"
+    if status == http.client.OK:
+        return "there", ""
+    if status == http.client.NOT_FOUND:
+        return "missing", ""
+    return None, f"the Jupyter server at {_shown(server)} wants a login (HTTP {status})"
 
 
-def checked_template(text: str) -> str:
-    """What a user has set as template, in this project's form: `{{port}}` is `{port}`, too.
+def _host(server: JupyterServer) -> str:
+    return "127.0.0.1" if server.address in places.ANY_ADDRESS else server.address
+
+
+def _shown(server: JupyterServer) -> str:
+    return f"http://{bracketed(_host(server))}:{server.port}{server.base_url}"
+
+
+def ask_colab(port: int) -> str:
+    """Ask the page of Colab what leads to a port; only while a cell runs, and somebody looks.
 
     Raises:
-        UsageError: it has no port in it.
+        UnavailableError: it does not say.
     """
-    template = text.strip().replace("{" + PORT + "}", PORT)
-    if template and PORT not in template:
-        raise UsageError(
-            f"the link '{text}' has no {PORT} in it.",
-            hint=f"write {PORT} where the local port stands, as in https://my.host/proxy/{PORT}/.",
-        )
-    return template
-
-
-def opened_from_elsewhere(server: JupyterServer, environment: Mapping[str, str]) -> bool:
-    """True if the pages of a Jupyter server are likely to be opened on another machine."""
-    return (
-        not is_loopback(server.address)
-        or server.base_url.strip("/") != ""
-        or bool(environment.get("SSH_CONNECTION"))
-    )
-
-
-def is_loopback(address: str) -> bool:
-    """True for an address, or the name, that means this machine only."""
-    if address == "localhost":
-        return True
     try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return False
+        output = importlib.import_module("google.colab.output")
+        script = f"google.colab.kernel.proxyPort({port}, {{cache: true}})"
+        return str(output.eval_js(script, timeout_sec=COLAB_TIME))
+    except Exception as error:  # noqa: BLE001 - Colab's classes are nowhere but there
+        raise UnavailableError(
+            f"the page of Colab does not say what leads to local port {port}: {error}",
+            where="client",
+            hint="ask in a cell, while its notebook is open in a browser.",
+        ) from None
 
 
-def direct(address: str) -> str:
-    """The host of a link to a listener that no proxy leads to; empty for all others.
+def parent_server() -> JupyterServer | None:
+    """The Jupyter server that started this kernel, by the file that it keeps while it runs."""
+    with contextlib.suppress(ImportError, OSError, ValueError, KeyError, TypeError):
+        from jupyter_core.paths import jupyter_runtime_dir
 
-    A proxy connects to localhost: to 127.0.0.1 or ::1, and to listeners on all addresses. A single
-    other address was chosen by the user for a network that the browser is in.
-    """
-    if address in ("localhost", "127.0.0.1", "::1", *ANY_ADDRESS):
-        return ""
-    return bracketed(address)
-
-
-def joined(base: str, path: str) -> str:
-    """`path` below the URL `base`."""
-    return f"{base.rstrip('/')}/{path.lstrip('/')}"
+        parents = (os.environ.get("JPY_PARENT_PID", ""), str(os.getppid()))
+        files = [Path(jupyter_runtime_dir()) / f"jpserver-{parent}.json" for parent in parents]
+        for file in files:
+            if file.is_file():
+                with file.open("rb") as opened:
+                    return server_of(json.loads(opened.read(MAX_SERVER_FILE)))
+    return None
 
 
-# -- the rows -------------------------------------------------------------------------------------
-
-
-def _vscode(environment: Mapping[str, str]) -> Way | None:
-    template = environment.get("VSCODE_PROXY_URI", "").replace("{" + PORT + "}", PORT)
-    whole = urlsplit(template).scheme in ("http", "https")
-    if not whole or template.count("{") != 1 or PORT not in template:  # {{host}}: VS Code's page's
+def server_of(info: dict[str, object]) -> JupyterServer | None:
+    """What such a file says; nothing for a server without a port, on a Unix socket."""
+    port = info["port"]
+    if info.get("sock") or not isinstance(port, int) or port <= 0:
         return None
-    stripping, keeping = f"/proxy/{PORT}", f"/absproxy/{PORT}"
-    return Way("vscode", template, template.replace(stripping, keeping))
-
-
-def _colab(environment: Mapping[str, str]) -> Way | None:
-    return Way("colab", "") if environment.get("COLAB_RELEASE_TAG") else None
-
-
-def _codespaces(environment: Mapping[str, str]) -> Way | None:
-    name = environment.get("CODESPACE_NAME")
-    domain = environment.get("GITHUB_CODESPACES_PORT_FORWARDING_DOMAIN")
-    return Way("codespaces", f"https://{name}-{PORT}.{domain}/") if name and domain else None
-
-
-def _hub(environment: Mapping[str, str]) -> Way | None:
-    prefix = environment.get("JUPYTERHUB_SERVICE_PREFIX", "")
-    if not prefix:
-        return None
-    public = environment.get("JUPYTERHUB_PUBLIC_URL", "")
-    known = urlsplit(public).path.strip("/") == prefix.strip("/")  # else it is another page's
-    return _proxied("hub", public if public and known else prefix)
-
-
-def _proxied(place: Place, base: str) -> Way:
-    return Way(
-        place,
-        joined(base, f"proxy/{PORT}/"),
-        joined(base, f"proxy/absolute/{PORT}/"),
-        proxied=True,
+    return JupyterServer(
+        address=str(info["hostname"]),
+        port=port,
+        base_url=str(info["base_url"]),
+        token=str(info.get("token") or os.environ.get("JUPYTERHUB_API_TOKEN", "")),
+        secure=bool(info.get("secure")),
     )
 
 
-ROWS: tuple[Callable[[Mapping[str, str]], Way | None], ...] = (_vscode, _colab, _codespaces, _hub)
-"""The places that variables alone tell of, in the order in which they are tried."""
+def hub_server() -> JupyterServer | None:
+    """The server of this user on a hub, as the hub told it where to listen."""
+    url = urlsplit(os.environ.get("JUPYTERHUB_SERVICE_URL", ""))
+    try:
+        if not url.port:
+            return None
+    except ValueError:
+        return None
+    return JupyterServer(
+        address=url.hostname or "",
+        port=url.port,
+        base_url=url.path or "/",
+        token=os.environ.get("JUPYTERHUB_API_TOKEN", ""),
+        secure=url.scheme == "https",
+    )
+
+
+browser = Browser()
+"""The one of this process."""
+
+set_template = browser.set_template
+"""For `%config Kfwd.link`."""

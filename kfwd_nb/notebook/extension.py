@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import sys
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kfwd_nb.notebook.cell import FoldIntoBlock, replace_first_line
 from kfwd_nb.notebook.completion import Completer
 from kfwd_nb.notebook.kfwd import KfwdMagics
 from kfwd_nb.notebook.live import follower
 from kfwd_nb.notebook.portforward import PortforwardMagics, show_forward
+from kfwd_nb.notebook.render import link_html
 from kfwd_nb.notebook.shown import Shown
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
 MAGICS = ("portforward", "kfwd")
+
+LINK = ("kfwd_nb.client.links", "Link")
+"""Module and name of what `fwd.link` is."""
 
 
 class Extension:
@@ -39,6 +43,7 @@ class Extension:
         self._shell.input_transformers_cleanup.append(replace_first_line)
         self._shell.ast_transformers.append(self._fold)
         self._shown.register()
+        self._html().for_type_by_name(*LINK, link_html)
         self._completer.register()
         self._shell.events.register("post_run_cell", _settle)
 
@@ -50,9 +55,15 @@ class Extension:
         self._shell.input_transformers_cleanup.remove(replace_first_line)
         self._shell.ast_transformers.remove(self._fold)
         self._shown.unregister()
+        self._html().pop(".".join(LINK), None)
         self._completer.unregister()
         self._shell.events.unregister("post_run_cell", _settle)
         self._shell.events.register("post_run_cell", self._leave)
+
+    def _html(self) -> Any:
+        formatter = self._shell.display_formatter
+        assert formatter is not None
+        return formatter.formatters["text/html"]
 
     def _leave(self, _: object) -> None:
         """At the end of the cell that unloaded; by then `%reload_ext` has loaded again."""

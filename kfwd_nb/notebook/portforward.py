@@ -241,6 +241,9 @@ def _target(text: str) -> str | None:
 
 def show_forward(shell: InteractiveShell, forward: Forward, note: str = "") -> None:
     """Show one forward's live table in the running cell."""
+    from kfwd_nb.client.links import browser
+
+    browser.ask_page(forward.ports)  # now, while the page listens to this cell
     show_table(shell, lambda: (forward,), note=note)
 
 

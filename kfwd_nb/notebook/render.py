@@ -19,6 +19,7 @@ from kfwd_nb.errors import printable
 if TYPE_CHECKING:
     import jinja2
 
+    from kfwd_nb.client.links import Link
     from kfwd_nb.notebook.table import ForwardRow, Table
 
 Bundle = dict[str, str]
@@ -63,6 +64,11 @@ def sheet_bundle(sheet: Sheet) -> Bundle:
         "text/html": _template("sheet.html").render(sheet=sheet),
         "text/plain": sheet_text(sheet),
     }
+
+
+def link_html(link: Link) -> str:
+    """A link that can be clicked, also where it begins at the root of the page's host."""
+    return _template("link.html").render(link=link)
 
 
 def table_text(table: Table) -> str:

@@ -1,5 +1,8 @@
 """Forwards and their connections → the rows of a table. Pure: no clock, no IPython, no HTML.
 
+Only where the browser is, and what leads from there to an address, comes from elsewhere
+(client.links).
+
 Two tables are equal when a reader would see no news: ages and the time of reading do not count, so
 that a forward nobody uses is never shown again.
 """
@@ -12,7 +15,7 @@ from dataclasses import dataclass, field
 from time import localtime, strftime
 from typing import TYPE_CHECKING
 
-from kfwd_nb.client.browser import browser
+from kfwd_nb.client.links import browser
 from kfwd_nb.ports import bracketed
 
 if TYPE_CHECKING:
@@ -181,7 +184,7 @@ def _addresses(forward: Forward) -> tuple[AddressCell, ...]:
     for port in forward.ports:
         cell = AddressCell(
             text=f"{_host(port.address)}:{port.local}",
-            link=browser.link(port),
+            link=browser.known(port),
             remote=str(port.remote),
         )
         cells.setdefault((cell.text, cell.remote), cell)
