@@ -12,6 +12,7 @@ from kfwd_nb.notebook.kfwd import KfwdMagics
 from kfwd_nb.notebook.live import follower
 from kfwd_nb.notebook.portforward import PortforwardMagics, show_forward
 from kfwd_nb.notebook.render import link_html
+from kfwd_nb.notebook.settings import Kfwd, configurables, made_for
 from kfwd_nb.notebook.shown import Shown
 
 if TYPE_CHECKING:
@@ -28,16 +29,19 @@ class Extension:
 
     Args:
         shell: the IPython shell.
+        settings: what `%config Kfwd` shows and sets.
     """
 
-    def __init__(self, shell: InteractiveShell) -> None:
+    def __init__(self, shell: InteractiveShell, settings: Kfwd) -> None:
         self._shell = shell
+        self._settings = settings
         self._shown = Shown(shell, partial(show_forward, shell))
         self._completer = Completer(shell)
         self._fold = FoldIntoBlock()
 
     def load(self) -> None:
-        """Add the magics, the completion and the display of forwards. Prints nothing."""
+        """Add the magics, their settings, the completion, the display of forwards; silently."""
+        configurables(self._shell).append(self._settings)
         self._shell.register_magics(PortforwardMagics(self._shell, self._shown))
         self._shell.register_magics(KfwdMagics(self._shell, self._shown))
         self._shell.input_transformers_cleanup.append(replace_first_line)
@@ -49,6 +53,7 @@ class Extension:
 
     def unload(self) -> None:
         """Take all of it back, and stop the forwards unless this is a `%reload_ext`."""
+        configurables(self._shell).remove(self._settings)
         for magics in self._shell.magics_manager.magics.values():
             for name in MAGICS:
                 magics.pop(name, None)
@@ -85,10 +90,20 @@ _loaded: dict[int, Extension] = {}
 """By `id` of the shell: a process has one, tests have more."""
 
 
+_settings: dict[int, Kfwd] = {}
+"""By `id` of the shell, which keeps what `%config` set for as long as it lives; so do we."""
+
+
 def load(shell: InteractiveShell) -> None:
-    """Load into a shell; a second time changes nothing."""
+    """Load into a shell; a second time changes nothing.
+
+    Raises:
+        ConfigError: a setting of the user's cannot be.
+    """
     if id(shell) not in _loaded:
-        extension = Extension(shell)
+        settings = _settings.get(id(shell)) or made_for(shell)
+        _settings[id(shell)] = settings
+        extension = Extension(shell, settings)
         extension.load()
         _loaded[id(shell)] = extension
 

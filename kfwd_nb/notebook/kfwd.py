@@ -17,6 +17,7 @@ from kfwd_nb.notebook.embedded import Lost, embedded
 from kfwd_nb.notebook.live import follower
 from kfwd_nb.notebook.notice import Notice
 from kfwd_nb.notebook.output import Output
+from kfwd_nb.notebook.settings import settings_of
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -62,7 +63,8 @@ class KfwdMagics(Magics):
         if asks_for_help(line):
             self._shell.run_line_magic("pinfo", "%kfwd")
             return None
-        command, options = parse_kfwd(line, self._shell.user_ns)
+        defaults = settings_of(self._shell).defaults()
+        command, options = parse_kfwd(line, self._shell.user_ns, defaults)
         embedded.notice()
         follower.refresh()
         match command:

@@ -21,6 +21,7 @@ from kfwd_nb.notebook.embedded import embedded
 from kfwd_nb.notebook.live import INTERVAL, EveryForward, LiveTable, Source, follower
 from kfwd_nb.notebook.notice import Notice
 from kfwd_nb.notebook.output import Output, execution, is_kernel, updates_in_place
+from kfwd_nb.notebook.settings import settings_of
 from kfwd_nb.ports import parse_target
 
 if TYPE_CHECKING:
@@ -91,7 +92,8 @@ class PortforwardMagics(Magics):
         if asks_for_help(line):
             self._shell.run_line_magic("pinfo", "%portforward")
             return None
-        options = parse_portforward(line, self._shell.user_ns)
+        defaults = settings_of(self._shell).defaults()
+        options = parse_portforward(line, self._shell.user_ns, defaults)
         embedded.notice()
         follower.refresh()
         if isinstance(options, ForwardOptions):
