@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import html
 import itertools
 import os
 import socket
@@ -26,6 +27,7 @@ from kfwd_nb.client.loops import LoopName, Runner, runner
 from kfwd_nb.client.opening import IN_PROCESS, opened
 from kfwd_nb.client.pod_socket import PodSocket
 from kfwd_nb.client.session import Session
+from kfwd_nb.client.stable_port import stable_port
 from kfwd_nb.client.switch_interval import switch_interval
 from kfwd_nb.client.watchdog import Watchdog
 from kfwd_nb.errors import LimitError, LostError, UsageError, WaitError
@@ -305,7 +307,7 @@ class Forward:
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         """What a notebook without the extension shows; with it, the live table stands here."""
-        return {"text/plain": repr(self)}
+        return {"text/html": f"<code>{html.escape(repr(self))}</code>", "text/plain": repr(self)}
 
     def _described(self) -> str:
         ways = ", ".join(f"{port.address}:{port.local} -> {port.remote}" for port in self.ports)
@@ -438,14 +440,22 @@ class Forward:
         assert self._dialer is not None
         remote = self._dialer.port_number(spec.remote)
         local = remote if spec.local is None else spec.local
+        first = self._stable_port(remote)
         # On a thread: a name is looked up, and who holds a port is searched for in all processes.
-        sockets = await asyncio.to_thread(listen, self.parameters.address, local, remote)
+        sockets = await asyncio.to_thread(
+            listen, self.parameters.address, local, remote, first=first
+        )
         self._listeners += sockets
         names = [sock.getsockname() for sock in sockets]
         port = ForwardedPort(tuple(name[0] for name in names), names[0][1], remote)
         for sock in sockets:
             self._spawn(self._accept(sock, port, spec.remote))
         return port
+
+    def _stable_port(self, remote: int) -> int:
+        """The local port that `:PORT` tries first; an embedded cluster's name is new each time."""
+        context = "" if self.embedded else self.context
+        return stable_port(context, self.namespace, self.target, remote)
 
     async def _stop(self, reason: str = "") -> None:
         """End once, to the end: an interrupt of who waits for it does not leave it half done."""

@@ -41,22 +41,24 @@ class ForwardedPort:
         return self.addresses[0]
 
 
-def listen(address: str, port: int, remote: int) -> list[socket.socket]:
+def listen(address: str, port: int, remote: int, *, first: int = 0) -> list[socket.socket]:
     """Listen on a port of `address`, on the same port for each of its families.
 
     Args:
         address: `localhost`, or an IP address of this machine.
         port: 0 for any free one.
         remote: the port that it leads to, for hints.
+        first: with port 0, the one that is taken if it is free.
 
     Raises:
         ListenError: it is taken (the text names the process), or may not be bound, or the address
             is not ours.
     """
     addresses = _addresses(address)
-    for _ in range(FREE_PORT_TRIES):
+    free = [*filter(None, (first,)), *[0] * FREE_PORT_TRIES]
+    for wanted in [port] if port else free:
         sockets: list[socket.socket] = []
-        chosen = port
+        chosen = wanted
         try:
             for each in addresses:
                 sockets.append(_bind(each, chosen))
@@ -64,7 +66,7 @@ def listen(address: str, port: int, remote: int) -> list[socket.socket]:
         except OSError as error:
             for sock in sockets:
                 sock.close()
-            if port == 0 and sockets and error.errno == errno.EADDRINUSE:
+            if wanted != port or (wanted == 0 and sockets and error.errno == errno.EADDRINUSE):
                 continue
             raise listen_error(error, addresses[len(sockets)], chosen, remote) from None
         for sock in sockets:
