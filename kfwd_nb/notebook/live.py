@@ -48,6 +48,7 @@ class LiveTable:
         endless: follow on although every forward is stopped, because others may come.
         owner: the cell and the run of it that showed the table, if the frontend names its cells.
         settle: says once more, at the end of another cell, what was shown last.
+        freeze: puts a bundle's plain forms in the place of what was shown, at the end of it all.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class LiveTable:
         endless: bool = False,
         owner: tuple[str, str] = ("", ""),
         settle: Callable[[], None] = lambda: None,
+        freeze: Callable[[Bundle], None] = lambda _: None,
     ) -> None:
         self.owner = owner
         self.over = False
@@ -67,6 +69,7 @@ class LiveTable:
         self._note = note
         self._endless = endless
         self._settle = settle
+        self._freeze = freeze
         self._meters: dict[int, RateMeter] = {}
         self._rates: dict[int, Rate] = {}
         self._seen: object = None
@@ -84,6 +87,12 @@ class LiveTable:
         with self._lock:
             self._settle()
 
+    def freeze(self) -> None:
+        """Leave what there is now in a form that needs no kernel."""
+        self.refresh()
+        with self._lock:
+            self._leave_plain()
+
     def _refresh(self, wall: float, now: float) -> bool:
         forwards = self._source()
         seen = [(id(each), each.revision, each.state) for each in forwards]
@@ -94,13 +103,21 @@ class LiveTable:
         self.over = not self._endless and all(map(_is_over, forwards))
         stopped = not self._endless and all(each.state == "stopped" for each in forwards)
         table = build(forwards, self._rates, wall, "" if stopped else self._note)
-        if table == self._table:
-            return False
-        self._table = table
-        from kfwd_nb.notebook.render import table_bundle
+        news = table != self._table
+        if news:
+            self._table = table
+            from kfwd_nb.notebook.render import table_bundle
 
-        self._show(table_bundle(table))
-        return True
+            self._show(table_bundle(table))
+        if self.over:
+            self._leave_plain()
+        return news
+
+    def _leave_plain(self) -> None:
+        if self._table is not None:
+            from kfwd_nb.notebook.render import table_bundle
+
+            self._freeze(table_bundle(self._table))
 
     def _measure(self, forwards: Iterable[Forward], now: float) -> dict[int, Rate]:
         meters = {id(each): self._meters.get(id(each)) or RateMeter() for each in forwards}
@@ -156,8 +173,9 @@ class Follower:
             self._guard(table, table.settle)
 
     def close(self) -> None:
-        """Show what there is to show for the last time, and end the thread."""
-        self.refresh()
+        """Show what there is for the last time, in a form that lasts, and end the thread."""
+        for table in self._tables:
+            self._guard(table, table.freeze)
         self.abandon()
 
     def abandon(self) -> None:
@@ -216,6 +234,6 @@ class EveryForward:
 follower = Follower()
 """The one follower of this process."""
 
-atexit.register(follower.abandon)
+atexit.register(follower.close)  # the kernel still sends then: its thread for it was made before
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=follower.forked)

@@ -118,7 +118,8 @@ class PortforwardMagics(Magics):
         follower.refresh()
         named = str(chosen[0].target) == _target(what) if chosen else False
         rest = others(chosen, client.forwards()) if named else ()
-        stopped = Stopped(tuple(each.name for each in chosen), rest)
+        ports = tuple(port.local for each in chosen for port in each.ports)
+        stopped = Stopped(tuple(each.name for each in chosen), rest, ports)
         self._shown.present(stopped, lambda: Output().show(stopped.bundle()))
         return stopped
 
@@ -261,6 +262,7 @@ def show_table(
         endless=endless,
         owner=execution(shell),
         settle=output.settle,
+        freeze=output.freeze,
     )
     if updates_in_place(shell):
         follower.follow(table)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from kfwd_nb.errors import printable
 
@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 
 Bundle = dict[str, str]
 """MIME type to text; always `text/html` and `text/plain`, neither of them empty."""
+
+Form = Literal["widget", "html", "text"]
+"""What of a bundle is shown: all of it, or only what needs no kernel to be seen."""
+
+PLAIN: dict[Form, tuple[str, ...]] = {"html": ("text/html", "text/plain"), "text": ("text/plain",)}
+"""The MIME types of the forms that a saved notebook, a converter and a terminal can show."""
 
 SIMULATED = "simulated isolation: pods are processes on 127.0.0.1"
 EMPTY = "Nothing is forwarded in this kernel; %portforward POD PORT starts a forward."
@@ -69,6 +75,11 @@ def sheet_bundle(sheet: Sheet) -> Bundle:
 def link_html(link: Link) -> str:
     """A link that can be clicked, also where it begins at the root of the page's host."""
     return _template("link.html").render(link=link)
+
+
+def in_form(bundle: Bundle, form: Form) -> Bundle:
+    """As much of a bundle as its form has."""
+    return {kind: bundle[kind] for kind in PLAIN.get(form, bundle) if kind in bundle}
 
 
 def table_text(table: Table) -> str:

@@ -18,10 +18,9 @@ from kfwd_nb.notebook.arguments import Defaults, Loop
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-Display = Literal["auto", "widget", "html", "text"]
+    from kfwd_nb.notebook.render import Form
 
-Form = Literal["widget", "html", "text"]
-"""A widget and all plain forms; HTML and text; text alone."""
+Display = Literal["auto", "widget", "html", "text"]
 
 AUTO: Form = "html"
 """What `Kfwd.display = "auto"` means."""
@@ -121,6 +120,11 @@ def settings_of(shell: InteractiveShell | None) -> Kfwd:
     """The settings of a shell; the defaults of the defaults where the extension is not loaded."""
     known = configurables(shell) if shell is not None else ()
     return next((each for each in known if isinstance(each, Kfwd)), None) or Kfwd()
+
+
+def wanted_form(shell: InteractiveShell | None) -> Form:
+    """The form of what is shown in this shell now. The one place that decides it."""
+    return settings_of(shell).form
 
 
 def configurables(shell: InteractiveShell) -> list[Configurable]:
