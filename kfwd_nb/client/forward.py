@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, overload
 
 from kfwd_nb.client import conditions, events
+from kfwd_nb.client import holder
 from kfwd_nb.client.connection import Connection, Totals
 from kfwd_nb.client.dialects import DialectName
 from kfwd_nb.client.dialer import Dialer
@@ -104,6 +105,7 @@ class Forward:
         self._runner: Runner = runner(parameters.loop)
         self._dialer: Dialer | None = None
         self._listeners: list[socket.socket] = []
+        self._said: list[int] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._open: dict[int, Session] = {}
         self._closed: deque[Connection] = deque(maxlen=MAX_CLOSED)
@@ -448,6 +450,8 @@ class Forward:
         self._listeners += sockets
         names = [sock.getsockname() for sock in sockets]
         port = ForwardedPort(tuple(name[0] for name in names), names[0][1], remote)
+        said = holder.say(port.local, self.target, self.namespace)
+        self._said += [said] if said is not None else []
         for sock in sockets:
             self._spawn(self._accept(sock, port, spec.remote))
         return port
@@ -486,6 +490,8 @@ class Forward:
         for sock in self._listeners:
             sock.close()
         self._listeners.clear()
+        while self._said:
+            os.close(self._said.pop())
         if self._dialer is not None:
             self._dialer.close()
 
