@@ -110,13 +110,13 @@ class block:  # noqa: N801 - read as a keyword of its cell
 
     def __enter__(self) -> Forward:
         from kfwd_nb.notebook.notice import Notice
-        from kfwd_nb.notebook.portforward import NOTES, show_forward, start
+        from kfwd_nb.notebook.portforward import note_of, show_forward, start
 
         forward, outcome = start(self._options, Notice(self._shell))
         if outcome != "already":
             self._forward = forward
         self._shell.user_ns[self._options.name or DEFAULT_VARIABLE] = forward
-        show_forward(self._shell, forward, NOTES[outcome])
+        show_forward(self._shell, forward, note_of(outcome))
         return forward
 
     def __exit__(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -21,6 +22,7 @@ from kfwd_nb.notebook.embedded import embedded
 from kfwd_nb.notebook.live import INTERVAL, EveryForward, LiveTable, Source, follower
 from kfwd_nb.notebook.notice import Notice
 from kfwd_nb.notebook.output import Output, execution, is_kernel, updates_in_place
+from kfwd_nb.notebook.proxies import proxy_warning
 from kfwd_nb.notebook.settings import settings_of
 from kfwd_nb.ports import parse_target
 
@@ -104,7 +106,7 @@ class PortforwardMagics(Magics):
 
     def _start(self, options: ForwardOptions) -> Forward:
         forward, outcome = start(options, Notice(self._shell))
-        show = partial(show_forward, self._shell, forward, NOTES[outcome])
+        show = partial(show_forward, self._shell, forward, note_of(outcome))
         self._shown.present(forward, show)
         return forward
 
@@ -240,6 +242,11 @@ def _target(text: str) -> str | None:
         return str(parse_target(text))
     except KfwdError:
         return None
+
+
+def note_of(outcome: Outcome) -> str:
+    """What a new table says above its rows: what would catch its connections, how it came to be."""
+    return "\n".join(filter(None, (proxy_warning(os.environ), NOTES[outcome])))
 
 
 def show_forward(shell: InteractiveShell, forward: Forward, note: str = "") -> None:
