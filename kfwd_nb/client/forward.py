@@ -15,8 +15,7 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, overload
 
-from kfwd_nb.client import conditions, events
-from kfwd_nb.client import holder
+from kfwd_nb.client import conditions, events, holder
 from kfwd_nb.client.connection import Connection, Totals
 from kfwd_nb.client.dialects import DialectName
 from kfwd_nb.client.dialer import Dialer

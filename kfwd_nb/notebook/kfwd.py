@@ -58,7 +58,8 @@ class KfwdMagics(Magics):
         `up` also takes `--isolation auto|netns|userns|loopback` (how pods are kept apart; auto
         takes the best that this machine allows, and says which) and `--connector netns|socat` (how
         the node agent enters a pod). FILE holds Kubernetes manifests. All that look at a cluster
-        take `--context C` and `--kubeconfig FILE`, for another one than the magics use now.
+        take `--context C` and `--kubeconfig FILE`, for another one than the magics use now;
+        `%config Kfwd` shows the defaults, and how to set your own.
         """
         if asks_for_help(line):
             self._shell.run_line_magic("pinfo", "%kfwd")

@@ -72,8 +72,9 @@ class PortforwardMagics(Magics):
             %%portforward db :5432            only while this cell runs; the Forward is in `fwd`
             connect(port=fwd.local_port)
 
-        Ports are LOCAL:REMOTE, PORT (the same on both sides), :REMOTE (any free local port); REMOTE
-        may be a port's name. Running the same line again gives the same forward.
+        Ports are LOCAL:REMOTE, PORT (the same on both sides), :REMOTE (a free local port, if it can
+        be the one that this target had before); REMOTE may be a port's name. Running the same line
+        again gives the same forward. `%config Kfwd` shows the defaults, and how to set your own.
 
         Options::
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -138,6 +137,8 @@ def columns(rows: Iterable[Sequence[str]]) -> list[str]:
 
 @cache
 def _template(name: str) -> jinja2.Template:
+    from importlib.resources import files
+
     import jinja2
 
     folder = files("kfwd_nb.notebook") / "templates"
