@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import html
 import itertools
 import os
 import socket
@@ -308,7 +307,9 @@ class Forward:
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         """What a notebook without the extension shows; with it, the live table stands here."""
-        return {"text/html": f"<code>{html.escape(repr(self))}</code>", "text/plain": repr(self)}
+        from html import escape
+
+        return {"text/html": f"<code>{escape(repr(self))}</code>", "text/plain": repr(self)}
 
     def _described(self) -> str:
         ways = ", ".join(f"{port.address}:{port.local} -> {port.remote}" for port in self.ports)

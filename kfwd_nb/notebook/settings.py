@@ -9,10 +9,10 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
-from traitlets import Enum, TraitError, Unicode, observe, validate
+from traitlets import Enum, TraitError, Unicode, validate
 from traitlets.config import Configurable
 
-from kfwd_nb.errors import ConfigError
+from kfwd_nb.errors import ConfigError, KfwdError
 from kfwd_nb.notebook.arguments import Defaults, Loop
 
 if TYPE_CHECKING:
@@ -81,11 +81,11 @@ class Kfwd(Configurable):
             raise TraitError(
                 f"Kfwd.link = {proposal.value!r}: a URL needs {{port}} where the number goes."
             )
+        try:
+            set_link_template(link)
+        except KfwdError as error:
+            raise TraitError(f"Kfwd.link = {proposal.value!r}: {error.what}") from None
         return link
-
-    @observe("link")
-    def _hand_link_on(self, change: Any) -> None:
-        set_link_template(change.new)
 
     def defaults(self) -> Defaults:
         """What a line is read with."""
@@ -133,7 +133,11 @@ def configurables(shell: InteractiveShell) -> list[Configurable]:
 
 
 def set_link_template(template: str) -> None:
-    """Tell the floor that makes links, where there is one."""
+    """Tell who makes links, where there is one.
+
+    Raises:
+        KfwdError: it can be no link.
+    """
     try:
         links = importlib.import_module("kfwd_nb.client.links")
     except ModuleNotFoundError:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from traitlets import TraitError
 
+from kfwd_nb.errors import UsageError
 from kfwd_nb.notebook.arguments import (
     Defaults,
     EnterOptions,
@@ -88,6 +91,24 @@ def test_a_value_that_cannot_be_is_one_sentence(name: str, value: object, said: 
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
     assert getattr(settings, name) == before
+
+
+@pytest.mark.pure
+def test_a_link_is_handed_on_to_who_makes_links(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[str] = []
+
+    def set_template(template: str) -> None:
+        if "hub" not in template:
+            raise UsageError("no such place.")
+        taken.append(template)
+
+    links = SimpleNamespace(set_template=set_template)
+    monkeypatch.setitem(sys.modules, "kfwd_nb.client.links", links)
+    settings = Kfwd()
+    settings.link = "https://hub/{port}/"
+    with pytest.raises(TraitError, match=r"x/{port}': no such place\.$"):
+        settings.link = "https://x/{port}"
+    assert taken == [settings.link] == ["https://hub/{port}/"]
 
 
 @pytest.fixture
