@@ -150,14 +150,17 @@ class Follower:
         if table.over:
             return
         with self._lock:
-            self._tables = [each for each in self._tables if not _replaced(each, table)]
-            self._tables = [*self._tables, table][-MAX_TABLES:]
+            kept = [each for each in self._tables if not _replaced(each, table)]
+            self._tables = [*kept, table][-MAX_TABLES:]
             if self._thread is None:
                 self._stop = threading.Event()
                 self._thread = threading.Thread(
                     target=self._run, args=(self._stop,), name="kfwd-tables", daemon=True
                 )
                 self._thread.start()
+        for each in kept:
+            if each not in self._tables:
+                self._guard(each, each.freeze)
 
     def refresh(self) -> None:
         """Refresh all tables now: before a cell ends that has stopped forwards."""
