@@ -74,8 +74,8 @@ def forward(  # noqa: PLR0913 - each is an option of `%portforward`, named as th
 
     Args:
         target: `web`, `pod/web`, `svc/api` or `deploy/api`.
-            ports: `8080:80`, `80`, `:80` (any free local port, the same one as before if it can be), or
-            a port's name. With none, it listens nowhere: see `Forward.open`.
+        ports: `8080:80`, `80`, `:80` (any free local port, the same one as before if it can be),
+            or a port's name. With none, it listens nowhere: see `Forward.open`.
         namespace: of the target; else the context's own.
         context: of the kubeconfig; else its current one.
         kubeconfig: a file; else the embedded cluster that this process started, `KUBECONFIG`,
