@@ -22,10 +22,12 @@ if TYPE_CHECKING:
     from kfwd_nb.client import Connection, Event, Forward, ForwardedPort, forward, forwards
     from kfwd_nb.cluster import MiniCluster
     from kfwd_nb.errors import KfwdError
+    from kfwd_nb.notebook.dashboard import Dashboard
 
 __all__ = [
     "Connection",
     "Event",
+    "Dashboard",
     "Forward",
     "ForwardedPort",
     "KfwdError",
@@ -38,6 +40,7 @@ __all__ = [
 _HOMES = {
     "Connection": "kfwd_nb.client",
     "Event": "kfwd_nb.client",
+    "Dashboard": "kfwd_nb.notebook.dashboard",
     "Forward": "kfwd_nb.client",
     "ForwardedPort": "kfwd_nb.client",
     "KfwdError": "kfwd_nb.errors",

@@ -88,6 +88,7 @@ class Forward:
         parameters: ForwardParameters,
         access: ClusterAccess,
         pod_running_timeout: float | None = None,
+        local_ports: tuple[int, ...] = (),
     ) -> None:
         self.name = name
         self.parameters = parameters
@@ -100,6 +101,7 @@ class Forward:
         self.started = time.time()
         self._access = access
         self._pod_running_timeout = pod_running_timeout
+        self._local_ports = local_ports  # of the one before it; else those of the parameters
         self._runner: Runner = runner(parameters.loop)
         self._dialer: Dialer | None = None
         self._listeners: list[socket.socket] = []
@@ -388,6 +390,11 @@ class Forward:
         if not self._borrowed():
             await self._runner.run_async(self._stop())
 
+    def again(self) -> Forward:
+        """One like it, not started yet; it will listen on the same local ports."""
+        ports = tuple(port.local for port in self.ports)
+        return Forward(self.name, self.parameters, self._access, self._pod_running_timeout, ports)
+
     def prepare(self) -> None:
         """Connect and resolve, but do not listen yet: that may be another forward's port still.
 
@@ -428,7 +435,11 @@ class Forward:
         if self._dialer is None:
             await self._prepare()
         try:
-            self.ports = tuple([await self._listen(spec) for spec in self.parameters.ports])
+            specs = self.parameters.ports
+            if self._local_ports:
+                pairs = zip(specs, self._local_ports, strict=True)
+                specs = tuple(replace(spec, local=local) for spec, local in pairs)
+            self.ports = tuple([await self._listen(spec) for spec in specs])
         except BaseException:
             await self._release()
             raise

@@ -167,6 +167,28 @@ def forward_or_existing(
         return new, "replaced" if replaced else "started"
 
 
+def restart(old: Forward) -> Forward:
+    """Stop a forward, if it runs, and start it anew: its name, its target, its ports.
+
+    Raises:
+        KfwdError: it cannot be started; then it is stopped.
+    """
+    with _starting:
+        if any(each.name == old.name and each is not old for each in forwards()):
+            raise UsageError(f"another forward has the name {old.name} now.")
+        _refuse_taken(old.parameters, [each for each in forwards() if each is not old])
+        old.stop()
+        new = old.again()
+        try:
+            new.start()
+        except BaseException:
+            new.stop()
+            raise
+        with _lock:
+            _running[new.name] = new
+        return new
+
+
 def _access(options: Options) -> ClusterAccess:
     """The cluster, acting as whom the options name.
 

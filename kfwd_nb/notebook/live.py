@@ -14,7 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from kfwd_nb.notebook.rate import RateMeter
 from kfwd_nb.notebook.table import Rate, Table, build
@@ -36,6 +36,24 @@ log = logging.getLogger(__name__)
 
 Source = Callable[[], Sequence["Forward"]]
 """The forwards that a table shows, asked again for each update."""
+
+
+class Followed(Protocol):
+    """What the follower looks after.
+
+    Attributes:
+        owner: see `LiveTable`.
+        over: it is not looked after any more.
+    """
+
+    owner: tuple[str, str]
+    over: bool
+
+    def refresh(self) -> bool:
+        """Show what is new; False if nothing is."""
+
+    def settle(self) -> None:
+        """A cell ends: a saved notebook has to show what there is now."""
 
 
 class LiveTable:
@@ -138,13 +156,13 @@ class Follower:
     """Refreshes all tables, from one thread."""
 
     def __init__(self) -> None:
-        self._tables: list[LiveTable] = []
-        self._ended: deque[LiveTable] = deque(maxlen=MAX_TABLES)
+        self._tables: list[Followed] = []
+        self._ended: deque[Followed] = deque(maxlen=MAX_TABLES)
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
 
-    def follow(self, table: LiveTable) -> None:
+    def follow(self, table: Followed) -> None:
         """Show the table, and refresh it from now on until it is over."""
         table.refresh()
         if table.over:
@@ -204,7 +222,7 @@ class Follower:
                     return
 
     @staticmethod
-    def _guard(table: LiveTable, action: Callable[[], object]) -> None:
+    def _guard(table: Followed, action: Callable[[], object]) -> None:
         try:
             action()
         except Exception:
@@ -213,7 +231,7 @@ class Follower:
             log.exception("a live table stopped")
 
 
-def _replaced(old: LiveTable, new: LiveTable) -> bool:
+def _replaced(old: Followed, new: Followed) -> bool:
     """True if the cell of `old` ran again: nobody sees its earlier output any more."""
     return old.owner[0] != "" and old.owner[0] == new.owner[0] and old.owner[1] != new.owner[1]
 
@@ -228,7 +246,8 @@ class EveryForward:
     def __call__(self) -> Sequence[Forward]:
         """The running ones first."""
         running = list(self._running())
-        known = [each for each in self._seen if not any(each is other for other in running)]
+        names = {each.name for each in running}  # a restarted one takes its former's place
+        known = [each for each in self._seen if each.name not in names]
         stopped = [each for each in known if each.state == "stopped"][-MAX_STOPPED:]
         self._seen = [*stopped, *running]
         return [*running, *stopped]

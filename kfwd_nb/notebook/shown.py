@@ -19,10 +19,12 @@ from kfwd_nb.notebook.output import Output, is_kernel
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from kfwd_nb.notebook.dashboard import Dashboard
     from kfwd_nb.notebook.results import Done
 
 FORWARD = ("kfwd_nb.client.forward", "Forward")
 DONE = ("kfwd_nb.notebook.results", "Done")
+DASHBOARD = ("kfwd_nb.notebook.dashboard.widget", "Dashboard")
 """Modules and names of types, so that nothing need be imported to register them."""
 
 
@@ -45,13 +47,14 @@ class Shown:
         formatter = self._formatter()
         formatter.for_type_by_name(*FORWARD, self._forward)
         formatter.for_type_by_name(*DONE, self._done)
+        formatter.for_type_by_name(*DASHBOARD, self._dashboard)
         self._shell.events.register("pre_execute", self._forget)
         self._shell.events.register("post_execute", self._show_waiting)
 
     def unregister(self) -> None:
         """Take it back."""
         formatter = self._formatter()
-        for name in (FORWARD, DONE):
+        for name in (FORWARD, DONE, DASHBOARD):
             formatter.pop(".".join(name), None)
         self._shell.events.unregister("pre_execute", self._forget)
         self._shell.events.unregister("post_execute", self._show_waiting)
@@ -74,6 +77,10 @@ class Shown:
     def _done(self, result: Done) -> None:
         if not self._take(result):
             Output().show(result.bundle())
+
+    def _dashboard(self, dashboard: Dashboard) -> None:
+        if not self._take(dashboard):
+            dashboard.show()
 
     def _take(self, thing: object) -> bool:
         """True if this cell has presented the thing; in a terminal it is shown now.

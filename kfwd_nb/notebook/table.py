@@ -160,7 +160,7 @@ def _forward(forward: Forward, rate: Rate, now: float) -> ForwardRow:
     return ForwardRow(
         name="" if forward.name in (forward.target.name, str(forward.target)) else forward.name,
         key=forward.name,
-        addresses=_addresses(forward),
+        addresses=address_cells(forward),
         target=str(forward.target),
         context=forward.context,
         namespace=forward.namespace,
@@ -172,14 +172,15 @@ def _forward(forward: Forward, rate: Rate, now: float) -> ForwardRow:
         bytes_in=Bytes(totals.bytes_in),
         bytes_out=Bytes(totals.bytes_out),
         rate=rate if forward.state != "stopped" else Rate(),
-        warning=_warning(forward),
+        warning=warning(forward),
         failure=_last_failure(connections),
         rows=tuple(_connection(each, now) for each in newest),
         rest=_rest(forward, newest),
     )
 
 
-def _addresses(forward: Forward) -> tuple[AddressCell, ...]:
+def address_cells(forward: Forward) -> tuple[AddressCell, ...]:
+    """The local addresses of a forward, each once."""
     cells: dict[tuple[str, str], AddressCell] = {}
     for port in forward.ports:
         cell = AddressCell(
@@ -200,7 +201,8 @@ def _host(address: str) -> str:
     return bracketed(address)
 
 
-def _warning(forward: Forward) -> str:
+def warning(forward: Forward) -> str:
+    """That other machines can reach it; empty when it listens on the loopback only."""
     if forward.state == "stopped":
         return ""
     open_to_others = [
