@@ -12,12 +12,15 @@
  *   remote: number, pod: string, node: string, dialect: string, state: string, in: number,
  *   out: number, firstByte: number | null, opened: number, closed: number | null,
  *   reason: string}} ConnectionRow
+ * @typedef {{key: string, forward: string, name: string, time: number, kind: string, tone: string,
+ *   text: string}} LogLine
  * @typedef {[at: number, inward: number, outward: number]} Sample
  */
 
 const MAX_SHOWN = 200; // connections that are drawn at once; the rest is counted
 const PLOT_SECONDS = 120; // what the plot looks back
 const MAX_SAMPLES = 300;
+const MAX_EVENTS = 300;
 const SLOW = 300; // milliseconds without an answer, after which a button says what it waits for
 const PAUSE = 250; // milliseconds between two drawings, at the least
 
@@ -33,7 +36,7 @@ class Store extends EventTarget {
     model.on("msg:custom", (message) => this.hear(message));
   }
 
-  take({ forwards = [], connections = [], hidden = 0, samples = [], now }) {
+  take({ forwards = [], connections = [], hidden = 0, samples = [], events = [], now }) {
     /** @type {Map<string, ForwardRow>} */
     this.forwards = new Map(forwards.map((row) => [row.key, row]));
     /** @type {Map<string, ConnectionRow>} */
@@ -41,6 +44,8 @@ class Store extends EventTarget {
     this.hidden = hidden;
     /** @type {Sample[]} */
     this.samples = samples;
+    /** @type {LogLine[]} */
+    this.events = events;
     this.ahead = now ? Date.now() / 1000 - now : 0; // of this clock, over the kernel's
   }
 
@@ -56,6 +61,7 @@ class Store extends EventTarget {
       for (const key of message.gone ?? []) this.connections.delete(key);
       if (message.hidden !== undefined) this.hidden = message.hidden;
       if (message.sample) this.samples = [...this.samples, message.sample].slice(-MAX_SAMPLES);
+      if (message.events) this.events = [...this.events, ...message.events].slice(-MAX_EVENTS);
       this.ahead = Date.now() / 1000 - message.now;
       this.dispatchEvent(new Event("changed"));
       return;
@@ -176,7 +182,7 @@ class View {
     this.drawn = 0;
     this.timer = undefined;
     root.classList.add("kfwd-dashboard");
-    root.append(this.form(), this.overview(), this.plot(), this.table());
+    root.append(this.form(), this.overview(), this.plot(), this.table(), this.log());
     this.changed = () => this.draw();
     store.addEventListener("changed", this.changed);
     this.clock = setInterval(() => this.tick(), 1000);
@@ -200,6 +206,7 @@ class View {
       this.drawForwards();
       this.drawPlot();
       this.drawConnections();
+      this.drawLog();
     }, wait);
   }
 
@@ -386,7 +393,7 @@ class View {
       {
         type: "button", class: "link", "data-what": "pick", "aria-pressed": String(chosen),
         title: "show only the connections of this one",
-        onclick: () => { this.chosen = chosen ? "" : row.key; this.drawForwards(); this.drawConnections(); },
+        onclick: () => { this.chosen = chosen ? "" : row.key; this.drawForwards(); this.drawConnections(); this.drawLog(); },
       },
       name,
     );
@@ -570,6 +577,34 @@ class View {
     if (this.store.hidden) parts.push(`${this.store.hidden} older ones are forgotten`);
     if (!found.length) parts.push(this.store.connections.size ? "No connection fits." : "No connection yet.");
     this.rest.textContent = parts.join("; ");
+  }
+
+  // -- events ----------------------------------------------------------------------------------
+
+  log() {
+    this.lines = make("ol", { reversed: true, role: "log", "aria-label": "events", tabindex: "0" });
+    return make("section", { class: "log" }, make("h4", {}, "Events"), this.lines);
+  }
+
+  drawLog() {
+    const lines = this.store.events.filter((each) => !this.chosen || each.forward === this.chosen);
+    const sign = { bad: "✕", good: "✓" };
+    reconcile(
+      this.lines,
+      lines.reverse().map((each) => ({
+        key: each.key,
+        version: each.text,
+        build: () =>
+          make(
+            "li",
+            { class: each.tone },
+            make("time", { class: "quiet" }, new Date(each.time * 1000).toLocaleTimeString()),
+            make("span", { class: "sign", "aria-hidden": "true" }, sign[each.tone] ?? "·"),
+            make("span", { class: "who" }, each.name),
+            make("span", { class: "text" }, each.text),
+          ),
+      })),
+    );
   }
 }
 

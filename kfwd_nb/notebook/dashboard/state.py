@@ -71,14 +71,17 @@ def read(forwards: Iterable[Forward], rates: Mapping[int, Rate]) -> State:
 
 def difference(old: State, new: State) -> dict[str, Any]:
     """What a browser that has `old` needs to have `new`; empty if that is nothing."""
-    changed = {
+    changed: dict[str, Any] = {
         "forwards": _changed(old.forwards, new.forwards),
-        "order": list(new.forwards) if list(old.forwards) != list(new.forwards) else None,
         "connections": _changed(old.connections, new.connections),
         "gone": [key for key in old.connections if key not in new.connections],
-        "hidden": new.hidden if new.hidden != old.hidden else None,
     }
-    return {name: value for name, value in changed.items() if value not in (None, [])}
+    changed = {name: rows for name, rows in changed.items() if rows}
+    if list(old.forwards) != list(new.forwards):
+        changed["order"] = list(new.forwards)  # and no others
+    if old.hidden != new.hidden:
+        changed["hidden"] = new.hidden
+    return changed
 
 
 def _changed(old: Mapping[str, Row], new: Mapping[str, Row]) -> Sequence[Row]:

@@ -23,6 +23,7 @@ import traitlets
 from kfwd_nb.errors import KfwdError, LimitError, printable
 from kfwd_nb.notebook.dashboard import actions, state
 from kfwd_nb.notebook.dashboard.choices import Place, choices
+from kfwd_nb.notebook.dashboard.events import Log
 from kfwd_nb.notebook.dashboard.history import History
 from kfwd_nb.notebook.live import EveryForward, LiveTable, follower
 from kfwd_nb.notebook.output import Output
@@ -82,6 +83,7 @@ class Dashboard(anywidget.AnyWidget):
         self._meters: dict[int, RateMeter] = {}
         self._moving = False
         self._history = History()
+        self._log = Log()
         self._stale = False
         self._stilled = 0.0
         self._busy = 0
@@ -167,6 +169,8 @@ class Dashboard(anywidget.AnyWidget):
         self._sent = new
         if sample is not None:
             changed["sample"] = sample
+        if events := self._log.read(forwards):
+            changed["events"] = events
         if changed:
             self.send({"kind": "changed", "now": wall, **changed})
         return bool(changed)
@@ -180,6 +184,7 @@ class Dashboard(anywidget.AnyWidget):
                 found["snapshot"] = whole | {
                     "now": time.time(),
                     "samples": self._history.samples,
+                    "events": self._log.lines,
                 }
         return found
 
