@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Connection",
-    "Event",
     "Dashboard",
+    "Event",
     "Forward",
     "ForwardedPort",
     "KfwdError",

@@ -78,8 +78,6 @@ class Extension:
             return
         for forward in client.forwards():
             forward.stop()
-        if (dashboards := sys.modules.get("kfwd_nb.notebook.dashboard.widget")) is not None:
-            dashboards.close_all()
         follower.close()
 
 

@@ -55,6 +55,9 @@ class Followed(Protocol):
     def settle(self) -> None:
         """A cell ends: a saved notebook has to show what there is now."""
 
+    def freeze(self) -> None:
+        """It all ends: leave what there is now in a form that needs no kernel."""
+
 
 class LiveTable:
     """One shown table.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Display = Literal["auto", "widget", "html", "text"]
 
-AUTO: Form = "html"
+AUTO: Form = "widget"
 """What `Kfwd.display = "auto"` means."""
 
 

@@ -46,8 +46,8 @@ class Lab:
 
     def ran(self, number: int) -> None:
         """Wait for the end of a cell."""
-        prompt = self.page.locator(".jp-Cell .jp-InputPrompt").nth(number)
-        self.page.wait_for_function("e => /\\[\\d+\\]/.test(e.textContent)", arg=prompt.element_handle())
+        prompt = self.page.locator(".jp-Cell .jp-InputPrompt").nth(number).element_handle()
+        self.page.wait_for_function("prompt => /\\[\\d+\\]/.test(prompt.textContent)", arg=prompt)
 
     def running(self, number: int) -> bool:
         return "*" in self.page.locator(".jp-Cell .jp-InputPrompt").nth(number).inner_text()

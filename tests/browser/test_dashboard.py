@@ -51,7 +51,7 @@ def test_a_forward_is_chosen_started_used_stopped_and_started_again_with_the_mou
     lab.board.locator("input[name=target]").fill("svc/api")
     lab.board.locator("input[name=target]").press("Tab")
     assert offered(lab, "port") == ["80"]
-    lab.page.wait_for_function("document.querySelector('.kfwd-dashboard [name=port]').value == '80'")
+    lab.page.wait_for_function("document.querySelector('label.port input').value === '80'")
     lab.board.locator("button.primary").click()
     lab.board.locator(".state.listening").wait_for()
     where = address(lab)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from notebook import fake_client
 
 from kfwd_nb.client import events
 from kfwd_nb.client.log import EventLog
@@ -16,7 +17,6 @@ from kfwd_nb.notebook.dashboard import actions, state
 from kfwd_nb.notebook.dashboard.events import Log
 from kfwd_nb.notebook.dashboard.history import MAX_SAMPLES, History
 from kfwd_nb.notebook.table import Rate
-from notebook import fake_client
 
 pytestmark = pytest.mark.pure
 
@@ -81,7 +81,10 @@ def test_thousands_of_connections_are_bounded_and_the_newest_are_kept():
     assert len(json.dumps(found.whole())) < 500 * state.MAX_ROWS
 
 
-@given(st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from(["open", "close", "move", "stop"]))))
+DOINGS = st.sampled_from(["open", "close", "move", "stop"])
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), DOINGS)))
 def test_whoever_applies_every_difference_has_what_there_is(steps):
     forwards = dict(zip("ab", made("web", "svc/api"), strict=True))
     had = browser = state.State()

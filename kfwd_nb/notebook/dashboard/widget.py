@@ -6,7 +6,6 @@ show and every saved notebook keeps; the browser hides it while the second one, 
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import logging
 import secrets
@@ -15,10 +14,10 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
 
 import anywidget
 import traitlets
+from IPython.core.interactiveshell import InteractiveShell
 
 from kfwd_nb.errors import KfwdError, LimitError, printable
 from kfwd_nb.notebook.dashboard import actions, state
@@ -28,6 +27,7 @@ from kfwd_nb.notebook.dashboard.history import History
 from kfwd_nb.notebook.live import EveryForward, LiveTable, follower
 from kfwd_nb.notebook.output import Output
 from kfwd_nb.notebook.rate import RateMeter
+from kfwd_nb.notebook.settings import wanted_form
 
 if TYPE_CHECKING:
     from kfwd_nb.client import Forward
@@ -92,7 +92,6 @@ class Dashboard(anywidget.AnyWidget):
         self.over = False
         super().__init__(still=secrets.token_hex(8))
         self.on_msg(self._heard)
-        _living.add(self)
         follower.follow(self)
 
     # -- display ----------------------------------------------------------------------------------
@@ -107,7 +106,8 @@ class Dashboard(anywidget.AnyWidget):
 
         table = LiveTable(self._source, show, endless=True, settle=still.settle)
         table.refresh()
-        live.show(self.bundle() | {"text/html": _sentence(SEEN_ABOVE)})
+        if wanted_form(InteractiveShell.instance()) == "widget":
+            live.show(self.bundle() | {"text/html": _sentence(SEEN_ABOVE)})
         self._outputs.append((table, live))
 
     def bundle(self) -> dict[str, Any]:
@@ -123,12 +123,8 @@ class Dashboard(anywidget.AnyWidget):
 
     def close(self) -> None:
         """End it; under its cells stays the plain form of what there is now."""
+        self.freeze()
         self.over = True
-        _living.discard(self)
-        for table, live in self._outputs:
-            with contextlib.suppress(Exception):  # the frontend may be gone
-                table.refresh()
-                live.show(CLOSED)
         self._outputs.clear()
         super().close()
 
@@ -150,6 +146,13 @@ class Dashboard(anywidget.AnyWidget):
         """At the end of a cell: a saved notebook shows what there is now."""
         for table, _ in self._outputs:
             table.settle()
+
+    def freeze(self) -> None:
+        """Leave the plain form alone: without its kernel the widget is an empty box."""
+        for table, live in self._outputs:
+            with contextlib.suppress(Exception):  # the frontend may be gone
+                table.refresh()
+                live.freeze(CLOSED)
 
     def _refresh(self, wall: float, now: float) -> bool:
         forwards = self._source()
@@ -240,18 +243,6 @@ class Dashboard(anywidget.AnyWidget):
 
     def _forward_of(self, key: str) -> Forward:
         return actions.find(self._source(), key)
-
-
-_living: WeakSet[Dashboard] = WeakSet()
-
-
-def close_all() -> None:
-    """At the end of the kernel and of the extension: widgets show nothing without a kernel."""
-    for dashboard in list(_living):
-        dashboard.close()
-
-
-atexit.register(close_all)
 
 
 def _sentence(text: str) -> str:
