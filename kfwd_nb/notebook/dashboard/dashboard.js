@@ -444,12 +444,12 @@ class View {
       for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
       return element;
     };
-    this.lines = { in: svg("polyline", { class: "in" }), out: svg("polyline", { class: "out" }) };
+    this.curves = { in: svg("polyline", { class: "in" }), out: svg("polyline", { class: "out" }) };
     const base = svg("line", { class: "base", x1: 0, x2: PLOT_SECONDS, y1: 100, y2: 100 });
     this.picture = svg("svg", {
       viewBox: `0 -2 ${PLOT_SECONDS} 104`, preserveAspectRatio: "none", role: "img",
     });
-    this.picture.append(base, this.lines.in, this.lines.out);
+    this.picture.append(base, this.curves.in, this.curves.out);
     this.top = make("span", { class: "quiet" });
     this.legend = make("span", { class: "legend" });
     const title = make("h4", {}, "Throughput, last 2 minutes");
@@ -477,7 +477,7 @@ class View {
       }
       if (now - before > 2.5) add(before + 1, 0);
       add(now, last && now - last[0] < 2.5 ? last[index] : 0);
-      this.lines[name].setAttribute("points", points.join(" "));
+      this.curves[name].setAttribute("points", points.join(" "));
     }
     const fresh = last && now - last[0] < 2.5 ? last : [now, 0, 0];
     this.top.textContent = `full height ${bytes(top)}/s`;
