@@ -20,6 +20,8 @@ from kfwd_nb.client.listener import ForwardedPort
 from kfwd_nb.client.places import JupyterServer
 from kfwd_nb.errors import UnavailableError
 
+pytestmark = pytest.mark.chain
+
 PORT = ForwardedPort(("127.0.0.1", "::1"), 8080, 80)
 
 
