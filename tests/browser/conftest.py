@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -35,7 +36,9 @@ class Lab:
         self.open()
 
     def open(self) -> None:
-        self.page.goto(f"{self.server.url}lab/tree/{self._name}?token={self.server.token}")
+        # A workspace of its own: else the tabs of the one before come back.
+        place = f"lab/workspaces/{self._name}/tree/{self._name}"
+        self.page.goto(f"{self.server.url}{place}?token={self.server.token}")
         self.page.wait_for_selector(".jp-Notebook .jp-Cell")
 
     def run(self, number: int) -> None:
@@ -68,6 +71,9 @@ class Lab:
         return str(self.page.locator(".jp-Cell").nth(number).locator(".jp-OutputArea").inner_text())
 
 
+numbers = itertools.count()
+
+
 @pytest.fixture(scope="session")
 def lab_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JupyterServer]:
     folder = tmp_path_factory.mktemp("lab")
@@ -86,15 +92,13 @@ def chrome() -> Iterator[Any]:
 
 
 @pytest.fixture
-def open_lab(
-    lab_server: JupyterServer, chrome: Any, request: pytest.FixtureRequest
-) -> Iterator[Callable[..., Lab]]:
+def open_lab(lab_server: JupyterServer, chrome: Any) -> Iterator[Callable[..., Lab]]:
     opened: list[Lab] = []
 
     def open_notebook(*cells: str) -> Lab:
         notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
         notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3 (ipykernel)"}
-        name = f"{request.node.name}-{len(opened)}.ipynb".replace("[", "-").replace("]", "")
+        name = f"n{next(numbers)}.ipynb"
         nbformat.write(notebook, Path(lab_server.root) / name)
         opened.append(Lab(chrome, lab_server, name))
         return opened[-1]
