@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -129,7 +128,7 @@ def say(port: int, target: Target, namespace: str) -> int | None:
     Returns:
         A descriptor; closing it ends the message. None where there are no memory files.
     """
-    if sys.platform != "linux":
+    if not hasattr(os, "memfd_create"):
         return None
     name = f"{MARK} {port} {target} in {namespace}".encode()[:MAX_NAME]
     with contextlib.suppress(OSError):
