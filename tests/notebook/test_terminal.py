@@ -48,7 +48,15 @@ ROW = re.compile(r"localhost:\d+ -> 80  pod/web  test/default  listening")
 
 
 def test_a_forward_is_printed_once(terminal: pexpect.spawn) -> None:
-    for line in ("%portforward web :80", "x = %portforward web :80", "x", "%portforward"):
+    for line in (
+        "%portforward web :80",
+        "x = %portforward web :80",
+        "x",
+        "%portforward",
+        "%portforward web :80;",
+        "x = %portforward web :80;",
+        "_ = [get_ipython().run_line_magic('portforward', 'web :80') for _ in (1,)]",
+    ):
         assert len(ROW.findall(type_in(terminal, line))) == 1, line
 
 
