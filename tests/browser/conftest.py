@@ -37,7 +37,7 @@ class Lab:
 
     def open(self) -> None:
         # A workspace of its own: else the tabs of the one before come back.
-        place = f"lab/workspaces/{self._name}/tree/{self._name}"
+        place = f"lab/workspaces/{self._name.removesuffix('.ipynb')}/tree/{self._name}"
         self.page.goto(f"{self.server.url}{place}?token={self.server.token}")
         self.page.wait_for_selector(".jp-Notebook .jp-Cell")
 
