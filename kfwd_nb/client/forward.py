@@ -21,6 +21,7 @@ from kfwd_nb.client.listener import ForwardedPort, listen
 from kfwd_nb.client.loops import LoopName, Runner, runner
 from kfwd_nb.client.session import Session
 from kfwd_nb.client.switch_interval import switch_interval
+from kfwd_nb.client.trace import MAX_FRAMES, Trace
 from kfwd_nb.client.watchdog import Watchdog
 from kfwd_nb.errors import LimitError, UsageError
 from kfwd_nb.kube.kubeconfig import ClusterAccess
@@ -107,6 +108,7 @@ class Forward:
         self._stopped = threading.Event()
         self._shared = False
         self._watchdog: Watchdog | None = None
+        self._trace: Trace | None = None
 
     # -- what a person asks -----------------------------------------------------------------------
 
@@ -190,6 +192,44 @@ class Forward:
             bytes_in=self._bytes_in,
             bytes_out=self._bytes_out,
         )
+
+    def trace(self, limit: int = MAX_FRAMES) -> Trace:
+        """Record the frames of all connections that are accepted from now on.
+
+        They go over connections to the server that are opened for it; those that are open stay as
+        they are, and are not in it. A trace that records already is stopped.
+
+        Args:
+            limit: frames that are kept, the latest.
+
+        Raises:
+            UsageError: the forward does not listen, or nobody can keep so many frames.
+        """
+        dialect = self._dialer.dialect if self._dialer is not None else None
+        if dialect is None or not self.ready:
+            raise UsageError(f"{self.name} is {self.state}: nothing passes that can be traced.")
+        before = set(self._open)
+        trace = Trace(
+            self.name,
+            limit,
+            before=len(before),
+            detach=self._untrace,
+            settled=lambda: not (set(self._open) - before),
+            blocks=self.parameters.loop == "kernel",
+        )
+        former, self._trace = self._trace, trace
+        dialect.trace = trace
+        if former is not None:
+            former.stop()
+        return trace
+
+    def _untrace(self, trace: Trace) -> None:
+        """The trace was stopped: connections are ordinary ones again, if it was the last."""
+        dialect = self._dialer.dialect if self._dialer is not None else None
+        if self._trace is trace:
+            self._trace = None
+            if dialect is not None:
+                dialect.trace = None
 
     def __repr__(self) -> str:
         return f"<Forward {self._described()} ({self.state})>"
@@ -324,6 +364,8 @@ class Forward:
             switch_interval.release()
         if self._watchdog is not None:
             self._watchdog.stop()
+        if self._trace is not None:
+            self._trace.stop()
         for session in list(self._open.values()):
             session.end()
         if self._open:
