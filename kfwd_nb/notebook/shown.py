@@ -19,10 +19,13 @@ from kfwd_nb.notebook.output import Output, is_kernel
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from kfwd_nb.client.trace import Trace
+    from kfwd_nb.notebook.render import Bundle
     from kfwd_nb.notebook.results import Done
 
 FORWARD = ("kfwd_nb.client.forward", "Forward")
 DONE = ("kfwd_nb.notebook.results", "Done")
+TRACE = ("kfwd_nb.client.trace", "Trace")
 """Modules and names of types, so that nothing need be imported to register them."""
 
 
@@ -45,6 +48,7 @@ class Shown:
         formatter = self._formatter()
         formatter.for_type_by_name(*FORWARD, self._forward)
         formatter.for_type_by_name(*DONE, self._done)
+        self._bundles().for_type_by_name(*TRACE, _trace)
         self._shell.events.register("pre_execute", self._forget)
         self._shell.events.register("post_execute", self._show_waiting)
 
@@ -53,6 +57,7 @@ class Shown:
         formatter = self._formatter()
         for name in (FORWARD, DONE):
             formatter.pop(".".join(name), None)
+        self._bundles().pop(".".join(TRACE), None)
         self._shell.events.unregister("pre_execute", self._forget)
         self._shell.events.unregister("post_execute", self._show_waiting)
 
@@ -66,6 +71,12 @@ class Shown:
         formatter = self._shell.display_formatter
         assert formatter is not None
         return formatter.ipython_display_formatter
+
+    def _bundles(self) -> Any:
+        """Shows what the client returns as any value is shown, but with more to say."""
+        formatter = self._shell.display_formatter
+        assert formatter is not None
+        return formatter.mimebundle_formatter
 
     def _forward(self, forward: object) -> None:
         if not self._take(forward):
@@ -96,6 +107,12 @@ class Shown:
         self._known = []
         for _, show in waiting:
             show()
+
+
+def _trace(trace: Trace) -> Bundle:
+    from kfwd_nb.notebook.traced import trace_bundle
+
+    return trace_bundle(trace)
 
 
 _HOOKS = (DisplayHook.__call__.__code__, CapturingDisplayHook.__call__.__code__)
