@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
+from kfwd_nb.client.playback import Playback, playback
 from kfwd_nb.errors import ConfigError, UsageError
 from kfwd_nb.protocol.dissect import Dissector, Frame, dissector
 
@@ -165,6 +166,17 @@ class Trace(Sequence[TracedFrame]):
         frame["stream"] = frame["stream"].astype("Int64")  # whole numbers, some of them missing
         frame.attrs |= {"name": self.name, "started": self.started, "dropped": self.dropped}
         return frame
+
+    def play(self, number: int = -1) -> Playback:
+        """One request, frame by frame; the extension plays it in the notebook.
+
+        Args:
+            number: which request of the trace, from 1; the last one unless it is said.
+
+        Raises:
+            UsageError: the trace has no such request.
+        """
+        return playback(self.name, self.frames(), number)
 
     def __repr__(self) -> str:
         state = "recording" if self.recording else "stopped"

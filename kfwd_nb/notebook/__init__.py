@@ -9,7 +9,7 @@
     live          tables that follow forwards       output    one output, replaced in place
     progress      what takes long                   notice    what an exec plugin says
     shown         everything is shown exactly once  completion  the Tab key
-    traced        a trace's table
+    traced        a trace's table                   playing   one request of it, step by step
     demo          `make demo`
 
 IPython is imported here and nowhere else. Nothing heavy is imported before it is used, because

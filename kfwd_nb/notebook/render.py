@@ -65,6 +65,11 @@ def sheet_bundle(sheet: Sheet) -> Bundle:
     }
 
 
+def rendered(template: str, **values: Any) -> str:
+    """A template of `templates/`; what is put in is escaped."""
+    return _template(template).render(**values)
+
+
 def table_text(table: Table) -> str:
     """The live table for a terminal and for a saved notebook without HTML."""
     lines = [table.note] if table.note else []

@@ -19,6 +19,7 @@ from kfwd_nb.notebook.output import Output, is_kernel
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from kfwd_nb.client.playback import Playback
     from kfwd_nb.client.trace import Trace
     from kfwd_nb.notebook.render import Bundle
     from kfwd_nb.notebook.results import Done
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 FORWARD = ("kfwd_nb.client.forward", "Forward")
 DONE = ("kfwd_nb.notebook.results", "Done")
 TRACE = ("kfwd_nb.client.trace", "Trace")
+PLAYBACK = ("kfwd_nb.client.playback", "Playback")
 """Modules and names of types, so that nothing need be imported to register them."""
 
 
@@ -49,6 +51,7 @@ class Shown:
         formatter.for_type_by_name(*FORWARD, self._forward)
         formatter.for_type_by_name(*DONE, self._done)
         self._bundles().for_type_by_name(*TRACE, _trace)
+        self._bundles().for_type_by_name(*PLAYBACK, _playback)
         self._shell.events.register("pre_execute", self._forget)
         self._shell.events.register("post_execute", self._show_waiting)
 
@@ -57,7 +60,8 @@ class Shown:
         formatter = self._formatter()
         for name in (FORWARD, DONE):
             formatter.pop(".".join(name), None)
-        self._bundles().pop(".".join(TRACE), None)
+        for name in (TRACE, PLAYBACK):
+            self._bundles().pop(".".join(name), None)
         self._shell.events.unregister("pre_execute", self._forget)
         self._shell.events.unregister("post_execute", self._show_waiting)
 
@@ -113,6 +117,12 @@ def _trace(trace: Trace) -> Bundle:
     from kfwd_nb.notebook.traced import trace_bundle
 
     return trace_bundle(trace)
+
+
+def _playback(playback: Playback) -> Bundle:
+    from kfwd_nb.notebook.playing import play_bundle
+
+    return play_bundle(playback)
 
 
 _HOOKS = (DisplayHook.__call__.__code__, CapturingDisplayHook.__call__.__code__)
