@@ -12,10 +12,9 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from kfwd_nb.client.pool import Budget, Pool
-from kfwd_nb.client.trace import Trace
 from kfwd_nb.errors import (
     ForbiddenError,
     LostError,
@@ -33,6 +32,9 @@ from kfwd_nb.transport.http1_client import UpgradeError
 from kfwd_nb.transport.portforward import PortforwardConnection
 from kfwd_nb.transport.stream import ByteStream
 from kfwd_nb.transport.tunnel import Tunnel
+
+if TYPE_CHECKING:
+    from kfwd_nb.client.trace import Trace
 
 DialectName = Literal["connect", "websocket", "spdy"]
 

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Coroutine
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from kfwd_nb.client.connection import Connection, Totals
 from kfwd_nb.client.dialects import DialectName
@@ -21,12 +21,14 @@ from kfwd_nb.client.listener import ForwardedPort, listen
 from kfwd_nb.client.loops import LoopName, Runner, runner
 from kfwd_nb.client.session import Session
 from kfwd_nb.client.switch_interval import switch_interval
-from kfwd_nb.client.trace import MAX_FRAMES, Trace
 from kfwd_nb.client.watchdog import Watchdog
 from kfwd_nb.errors import LimitError, UsageError
 from kfwd_nb.kube.kubeconfig import ClusterAccess
 from kfwd_nb.ports import PortSpec, Target, bracketed
 from kfwd_nb.transport.descriptors import raise_descriptor_limit
+
+if TYPE_CHECKING:
+    from kfwd_nb.client.trace import Trace
 
 MAX_CLOSED = 200
 """Closed connections that a forward remembers for its table; older ones live on in `totals`."""
@@ -193,14 +195,17 @@ class Forward:
             bytes_out=self._bytes_out,
         )
 
-    def trace(self, limit: int = MAX_FRAMES) -> Trace:
-        """Record the frames of all connections that are accepted from now on.
+    def trace(self, limit: int | None = None) -> Trace:
+        """Record the frames of all connections that are opened from now on.
 
         They go over connections to the server that are opened for it; those that are open stay as
         they are, and are not in it. A trace that records already is stopped.
 
+        A `with` block waits a moment for the last frames of what it opened, and ends the trace; on
+        the kernel's own loop (`loop="kernel"`) only `async with` can wait.
+
         Args:
-            limit: frames that are kept, the latest.
+            limit: frames that are kept, the latest; `trace.MAX_FRAMES` unless it is said.
 
         Raises:
             UsageError: the forward does not listen, or nobody can keep so many frames.
@@ -208,10 +213,12 @@ class Forward:
         dialect = self._dialer.dialect if self._dialer is not None else None
         if dialect is None or not self.ready:
             raise UsageError(f"{self.name} is {self.state}: nothing passes that can be traced.")
+        from kfwd_nb.client.trace import MAX_FRAMES, Trace
+
         before = set(self._open)
         trace = Trace(
             self.name,
-            limit,
+            MAX_FRAMES if limit is None else limit,
             before=len(before),
             detach=self._untrace,
             settled=lambda: not (set(self._open) - before),
