@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-import urllib.request
-
 import pytest
+from peers.plain import connect, read_all
 
 from kfwd_nb import forward
+from kfwd_nb.client import trace as trace_module
 from kfwd_nb.client.trace import Trace, TracedFrame
 
 pytestmark = pytest.mark.chain
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch):
+    """The end of a `with` block waits for the last frames as long as it takes."""
+    monkeypatch.setattr(trace_module, "SETTLE", 60.0)
 
 
 def one_request(cluster, dialect: str) -> tuple[Trace, int, int]:
     """The trace of a GET, and what came in and went out by the connection's own count."""
     with forward("web", ":80", kubeconfig=cluster.kubeconfig, dialect=dialect) as fwd:
         with fwd.trace() as trace:
-            urllib.request.urlopen(fwd.url(), timeout=60).read()
+            with connect(fwd.local_port) as sock:
+                sock.sendall(b"GET / HTTP/1.1\r\nHost: pod\r\nConnection: close\r\n\r\n")
+                read_all(sock)  # to the end: the pod is done first
         (connection,) = fwd.connections()
         assert connection.closed is not None
         return trace, connection.bytes_in, connection.bytes_out

@@ -21,6 +21,12 @@ from kfwd_nb.protocol.dissect import UNREADABLE, Frame
 DIALECTS = pytest.mark.parametrize("dialect", ["connect", "websocket", "spdy"])
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch):
+    """The end of a `with` block waits for the last frames as long as it takes."""
+    monkeypatch.setattr(trace_module, "SETTLE", 60.0)
+
+
 def one(number: int) -> Frame:
     return Frame("SPDY", "PING", 4, fields=(("id", str(number)),))
 
@@ -245,7 +251,9 @@ def test_many_connections_at_once_share_what_they_would_share(relay, kubeconfig,
 
 PROGRAM = """
 import asyncio, sys, threading
-from kfwd_nb.client import forward
+from kfwd_nb.client import forward, trace
+
+trace.SETTLE = 60.0
 
 async def echo(port, data):
     reader, writer = await asyncio.open_connection("127.0.0.1", port)

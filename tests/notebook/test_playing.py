@@ -263,7 +263,7 @@ def test_in_a_kernel(up_kernel: Any) -> None:
         "trace.play()"
     )
     (bundle,) = [each for each in run.bundles if "frame by frame" in each["text/plain"]]
-    assert Balanced(bundle["text/html"]).tags.count("svg") >= 5
+    assert Balanced(bundle["text/html"]).tags.count("svg") >= 4
     assert "default/web" in bundle["text/plain"]
     missing = up_kernel.run("trace.play(9)")
     assert missing.lines == ["the trace has the requests 1 to 1, but no 9."]
