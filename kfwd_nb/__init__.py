@@ -2,7 +2,7 @@
 
 `%load_ext kfwd_nb`, then `%portforward POD LOCAL:REMOTE`; or, from any Python, `forward()`.
 
-    notebook | cli            what a person touches
+    notebook | cli | adapters what a person touches
     cluster                   the embedded cluster
     client | relay | agent    kubectl's, the API server's and the kubelet's role
     kube                      kubeconfig, objects, targets
@@ -19,12 +19,15 @@ from typing import TYPE_CHECKING, Any
 from kfwd_nb._version import __version__
 
 if TYPE_CHECKING:
-    from kfwd_nb.client import Connection, Forward, ForwardedPort, forward, forwards
+    from kfwd_nb.client import Connection, Event, Forward, ForwardedPort, forward, forwards
     from kfwd_nb.cluster import MiniCluster
     from kfwd_nb.errors import KfwdError
+    from kfwd_nb.notebook.dashboard import Dashboard
 
 __all__ = [
     "Connection",
+    "Dashboard",
+    "Event",
     "Forward",
     "ForwardedPort",
     "KfwdError",
@@ -36,6 +39,8 @@ __all__ = [
 
 _HOMES = {
     "Connection": "kfwd_nb.client",
+    "Event": "kfwd_nb.client",
+    "Dashboard": "kfwd_nb.notebook.dashboard",
     "Forward": "kfwd_nb.client",
     "ForwardedPort": "kfwd_nb.client",
     "KfwdError": "kfwd_nb.errors",

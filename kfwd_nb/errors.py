@@ -90,6 +90,10 @@ class LimitError(KfwdError):
     """A named limit is reached; the text names it."""
 
 
+class WaitError(KfwdError, TimeoutError):
+    """What was waited for has not come in time."""
+
+
 class ExpiredError(KfwdError):
     """The version asked for has left the server's history (410): list anew."""
 

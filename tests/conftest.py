@@ -17,6 +17,16 @@ import pytest
 import kfwd_nb
 from kfwd_nb.cluster import MiniCluster
 
+ELSEWHERE = ("JUPYTERHUB_", "JPY_", "VSCODE_PROXY_URI", "COLAB_", "CODESPACE", "SSH_CONNECTION")
+"""Beginnings of variables that tell where a browser is."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _browser_on_this_machine() -> None:
+    """Links lead to localhost, on a hub and in a codespace, too, unless a test says otherwise."""
+    for name in [each for each in os.environ if each.startswith(ELSEWHERE)]:
+        del os.environ[name]
+
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[MiniCluster]:

@@ -9,10 +9,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
 
-from kfwd_nb.cli.events import Event
 from kfwd_nb.cli.terminal import RED, note, say
+from kfwd_nb.client.events import Event
 from kfwd_nb.ports import bracketed
 
 
@@ -30,6 +29,8 @@ class Narrator:
 
     def tell(self, event: Event) -> None:
         """Print an event, if it is one to print."""
+        if event.kind == "dialect":
+            return  # `listening` says it, too
         if self._as_json:
             say(json_line(event))
         else:
@@ -44,25 +45,25 @@ class Narrator:
 
 def json_line(event: Event) -> str:
     """`{"event": ..., "time": ..., ...}`, in ASCII; the time is RFC 3339 in UTC."""
-    when = datetime.now(UTC) if event.at is None else datetime.fromtimestamp(event.at, UTC)
+    when = datetime.now(UTC) if event.time is None else datetime.fromtimestamp(event.time, UTC)
     stamp = when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return json.dumps({"event": event.name, "time": stamp, **event.facts})
+    return json.dumps({"event": event.kind, "time": stamp, **event.facts})
 
 
 def plain(event: Event) -> Iterator[str]:
     """Lines of kubectl: one for each address of each port, and one for each connection."""
-    if event.name == "listening":
+    if event.kind == "listening":
         for port in event.facts["ports"]:
             for address in port["addresses"]:
                 yield f"Forwarding from {bracketed(address)}:{port['local']} -> {port['remote']}"
-    elif event.name == "opened":
+    elif event.kind == "opened":
         yield f"Handling connection for {event.facts['local']}"
 
 
 def failed(event: Event) -> str:
     """The line of kubectl for a connection that failed; empty for any other event."""
     connection = event.connection
-    if event.name != "closed" or not event.facts["failed"] or connection is None:
+    if event.kind != "closed" or not event.facts["failed"] or connection is None:
         return ""
     ports = f"{connection.local} -> {connection.remote}"
     return f"an error occurred forwarding {ports}: {connection.reason}"
@@ -70,30 +71,9 @@ def failed(event: Event) -> str:
 
 def in_words(event: Event) -> Iterator[str]:
     """What `-v` says of an event."""
-    facts: dict[str, Any] = event.facts
-    number = facts.get("connection")
-    match event.name:
-        case "listening":
-            yield f"{facts['context']}/{facts['namespace']} at {facts['server']}"
-            yield f"dialect {facts['dialect']}: {facts['dialectReason']}"
-        case "opened":
-            yield f"connection {number} from {facts['peer']}"
-        case "waiting":
-            yield f"connection {number} waits for a pod"
-        case "pod":
-            node = f" on {facts['node']}" if facts["node"] else ""
-            where = f"{facts['pod']}{node}, port {facts['port']}"
-            yield f"connection {number} goes to {where}, by {facts['dialect']}"
-        case "closed":
-            how = "failed" if facts["failed"] else "closed"
-            passed = f"{facts['bytesIn']} bytes in, {facts['bytesOut']} out"
-            after = f"after {facts['seconds']} s, {passed}"
-            yield f"connection {number} {how} {after}: {facts['reason']}"
-        case "missed":
-            yield f"{facts['connections']} more connections came and went"
-        case "trouble":
-            yield facts["reason"]
-        case "recovered":
-            yield "all is well again"
-        case "stopped":
-            yield f"stopped: {facts['reason']}" if facts["reason"] else "stopped"
+    facts = event.facts
+    if event.kind == "listening":  # its ports have lines of their own
+        yield f"{facts['context']}/{facts['namespace']} at {facts['server']}"
+        yield f"dialect {facts['dialect']}: {facts['dialectReason']}"
+    else:
+        yield event.text

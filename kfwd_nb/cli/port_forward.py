@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 MAX_TOLD = 100
 """Lines of an exec plugin that are kept, so that an error does not say them again."""
 
-LOOK = 0.1
-"""Seconds between two looks at the forward's connections."""
-
 
 def run(words: Sequence[str]) -> int:
     """Run the subcommand; it ends by a signal only.
@@ -98,29 +95,19 @@ def warning_of(forward: Forward) -> str:
 
 def _attend(running: Forward, narrator: Narrator, file: PortsFile) -> None:
     """Tell what happens, until it is over; also the end that a signal makes."""
-    from kfwd_nb.cli.events import Watcher, description, listening, stopped
+    from kfwd_nb.client.events import description
 
-    watcher = Watcher()
-    told = -1
-
-    def look() -> None:
-        for event in watcher.look(running.connections(), running.reason):
-            narrator.tell(event)
-
+    happened = running.events(past=True)
     try:
         with running:
             file.write(description(running) | {"pid": os.getpid()})
-            narrator.tell(listening(running))
-            while not running.wait(LOOK):
-                if told != (revision := running.revision):
-                    told = revision
-                    look()
+            for event in happened:
+                narrator.tell(event)
     except Ended:
-        look()
-        narrator.tell(stopped(running))
+        running.stop()  # it came before the block had begun, perhaps
+        for event in happened:
+            narrator.tell(event)
         raise
-    look()
-    narrator.tell(stopped(running))
 
 
 def parser() -> Parser:
@@ -128,8 +115,8 @@ def parser() -> Parser:
     parser = Parser(
         prog="kfwd port-forward",
         description="Forward local ports to a pod, a service or a deployment.",
-        epilog="With -o json: events listening, opened, pod, waiting, closed, missed, trouble, "
-        "recovered, stopped; README.md has their keys.",
+        epilog="With -o json: events listening, opened, pod, waiting, closed, gone, came, missed, "
+        "trouble, recovered, stopped; README.md has their keys.",
     )
     add_arguments(parser)
     parser.add_argument(

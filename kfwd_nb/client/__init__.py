@@ -1,13 +1,16 @@
 """kubectl's role: local listeners bound to a target in a cluster, supervised until stopped."""
 
 from kfwd_nb.client.connection import Connection, ConnectionState, Totals
+from kfwd_nb.client.events import Event, EventKind
 from kfwd_nb.client.forward import Forward, ForwardParameters
 from kfwd_nb.client.listener import ForwardedPort
-from kfwd_nb.client.registry import forward, forward_or_existing, forwards
+from kfwd_nb.client.registry import forward, forward_or_existing, forwards, restart
 
 __all__ = [
     "Connection",
     "ConnectionState",
+    "Event",
+    "EventKind",
     "Forward",
     "ForwardParameters",
     "ForwardedPort",
@@ -15,4 +18,5 @@ __all__ = [
     "forward",
     "forward_or_existing",
     "forwards",
+    "restart",
 ]

@@ -16,8 +16,8 @@ class Connection:
 
     Attributes:
         number: counts the connections of a forward, from 1.
-        peer: the local program's address, `127.0.0.1:53422`.
-        local: the local port it came in on.
+        peer: the local program's address, `127.0.0.1:53422`; `in-process` for `Forward.open`.
+        local: the local port it came in on; 0 if on none.
         remote: the pod's port, as a number.
         opened: seconds since the epoch.
         state: see `ConnectionState`.

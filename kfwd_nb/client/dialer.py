@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from kfwd_nb.client import events
 from kfwd_nb.client.dialects import Dialect, DialectName, UpgradedDialect, choose
 from kfwd_nb.client.dialed_stream import DialedStream
 from kfwd_nb.client.podsource import PodSource
@@ -73,10 +74,10 @@ class _Attempt:
 class Dialer:
     """Dials one target in one namespace of one cluster.
 
-    `trouble` is told in words what is wrong with the way to the cluster or the pods, and "" when
-    nothing is any more.
-
     Args:
+        trouble: is told in words what is wrong with the way to the cluster or the pods, and the
+            cause alone, which stays the same while only counts change; "" when nothing is any more.
+        tell: is told events: the dialect that was chosen, pods that go and come.
         dialect: the one that was asked for; None chooses.
 
     Attributes:
@@ -89,7 +90,8 @@ class Dialer:
         access: ClusterAccess,
         target: Target,
         namespace: str,
-        trouble: Callable[[str], None] = lambda _: None,
+        trouble: Callable[[str, str], None] = lambda *_: None,
+        tell: Callable[[events.Event], None] = lambda _: None,
         *,
         dialect: DialectName | None = None,
         balance: bool = False,
@@ -98,6 +100,7 @@ class Dialer:
         self.dialect: Dialect | None = None
         self._wanted = dialect
         self._trouble = trouble
+        self._tell = tell
         self._lost = ""
         self._closed = False
         self._access = access
@@ -114,6 +117,7 @@ class Dialer:
             balance=balance,
             changed=self._tell_trouble,
             gone=self._retire,
+            came=lambda pod: tell(events.came(pod)),
         )
 
     # -- start and end ----------------------------------------------------------------------------
@@ -137,6 +141,7 @@ class Dialer:
             raise
         except KfwdError as error:
             raise await self._explain(error, pod, None) from None
+        self._tell(events.chosen(self.dialect))
         if self.dialect.half_closes:  # the server is a kfwd relay
             self.isolation = await (await self._api()).isolation()
 
@@ -163,7 +168,7 @@ class Dialer:
         is left for another.
 
         Args:
-            remote: the port, as it was given to `start`.
+            remote: the port, by number or name.
             observer: is told how far it has come.
             gone: whether the local program has closed its socket; None where nobody knows.
 
@@ -232,6 +237,7 @@ class Dialer:
             return error  # the server cannot be asked, which the error says, too
 
     def _retire(self, pod: Pod) -> None:
+        self._tell(events.gone(pod))
         if self.dialect is not None:
             self.dialect.retire(pod)
 
@@ -249,6 +255,15 @@ class Dialer:
             self._namespace, pods=[pod], services=[service] if service is not None else ()
         )
         return remote_port(self._target, remote, pod, inventory)
+
+    async def find_port(self, remote: int | str) -> int:
+        """The number of any port of the target, whether `start` was given it or not.
+
+        Raises:
+            NotFoundError: it has no such port.
+            KfwdError: there is no pod to ask.
+        """
+        return self._shown_port(remote, await self._pods.look())
 
     def port_number(self, remote: int | str) -> int:
         """The number of a port that `start` has found."""
@@ -281,7 +296,7 @@ class Dialer:
         waiting = self._pods.waiting
         if waiting:
             noun = "connection waits" if waiting == 1 else "connections wait"
-            why = f": {self._pods.why}" if self._pods.why else ""
-            self._trouble(f"{waiting} {noun} for a pod{why}.")
+            why = self._pods.why
+            self._trouble(f"{waiting} {noun} for a pod: {why}.", why)
         else:
-            self._trouble(self._lost)
+            self._trouble(self._lost, self._lost)

@@ -9,20 +9,27 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 
+from kfwd_nb.client import conditions, events, holder
 from kfwd_nb.client.connection import Connection, Totals
 from kfwd_nb.client.dialects import DialectName
 from kfwd_nb.client.dialer import Dialer
+from kfwd_nb.client.events import Event, EventKind
+from kfwd_nb.client.links import Link, browser
 from kfwd_nb.client.listener import ForwardedPort, listen
+from kfwd_nb.client.log import EventLog, EventStream
 from kfwd_nb.client.loops import LoopName, Runner, runner
+from kfwd_nb.client.opening import IN_PROCESS, opened
+from kfwd_nb.client.pod_socket import PodSocket
 from kfwd_nb.client.session import Session
+from kfwd_nb.client.stable_port import stable_port
 from kfwd_nb.client.switch_interval import switch_interval
 from kfwd_nb.client.watchdog import Watchdog
-from kfwd_nb.errors import LimitError, UsageError
+from kfwd_nb.errors import LimitError, LostError, UsageError, WaitError
 from kfwd_nb.kube.kubeconfig import ClusterAccess
 from kfwd_nb.ports import PortSpec, Target, bracketed
 from kfwd_nb.transport.descriptors import raise_descriptor_limit
@@ -40,6 +47,8 @@ ACCEPT_PAUSE = 0.1
 """Seconds to wait when no descriptor is left for an accepted connection."""
 
 State = Literal["starting", "listening", "stopped"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +79,7 @@ class Forward:
         parameters: what was asked for.
         state: `starting`, `listening` or `stopped`.
         reason: what is wrong with it now, or why it was stopped; empty while all is well.
-        ports: one for each PORT argument.
+        ports: one for each PORT argument; none for one that is only for `open`.
         revision: changes whenever something visible does.
         embedded: it leads into the embedded cluster that this process started.
         isolation: how that cluster keeps pods apart; empty where nothing says.
@@ -82,6 +91,7 @@ class Forward:
         parameters: ForwardParameters,
         access: ClusterAccess,
         pod_running_timeout: float | None = None,
+        local_ports: tuple[int, ...] = (),
     ) -> None:
         self.name = name
         self.parameters = parameters
@@ -94,14 +104,18 @@ class Forward:
         self.started = time.time()
         self._access = access
         self._pod_running_timeout = pod_running_timeout
+        self._local_ports = local_ports  # of the one before it; else those of the parameters
         self._runner: Runner = runner(parameters.loop)
         self._dialer: Dialer | None = None
         self._listeners: list[socket.socket] = []
+        self._said: list[int] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._open: dict[int, Session] = {}
         self._closed: deque[Connection] = deque(maxlen=MAX_CLOSED)
         self._numbers = itertools.count(1)
         self._totals = Totals()
+        self._log = EventLog()
+        self._cause = ""
         self._bytes_in = 0
         self._bytes_out = 0
         self._last_closed: asyncio.Future[None] | None = None
@@ -170,13 +184,52 @@ class Forward:
         Raises:
             UsageError: it has several and none was named, or it has no such port.
         """
+        port = self._port(remote)
+        return f"{scheme}://{bracketed(port.address)}:{port.local}/{path.lstrip('/')}"
+
+    @property
+    def link(self) -> Link:
+        """The page of a forward that has one port, for the browser: see `browser_link()`."""
+        return self.browser_link()
+
+    def browser_link(
+        self,
+        scheme: str = "http",
+        path: str = "/",
+        *,
+        remote: int | None = None,
+        absolute: bool = False,
+    ) -> Link:
+        """Address of a port, for the browser that shows the notebook, wherever that is.
+
+        It is what fits where the notebook runs (see `client.places`): `http://localhost:8080/`, or
+        `/user/ann/proxy/8080/` on a hub, which begins at the root of the page's host. What has to
+        be there for that is asked for, which takes 2 seconds at the most; what could not be made
+        sure of is the link's `note`.
+
+        Args:
+            scheme: what the port speaks; proxies can do with `http` only.
+            path: of the page.
+            remote: which port, by the target's; a forward that has several needs it.
+            absolute: the program behind the port wants to see the whole path that the browser
+                asks for (`/user/ann/proxy/absolute/8080/…`), because it was told its own place.
+
+        Raises:
+            UsageError: it has several ports and none was named, or it has no such port.
+            UnavailableError: the browser has no way here, and what to do about it.
+        """
+        return browser.checked(self._port(remote), path, scheme=scheme, absolute=absolute)
+
+    def _port(self, remote: int | None) -> ForwardedPort:
+        """The one that is meant."""
+        if not self.ports:
+            raise UsageError(f"{self.name} has no local port.", hint="use `.open(PORT)`.")
         found = [port for port in self.ports if remote in (None, port.remote)]
         if not found or (remote is None and len(found) > 1):
             ports = ", ".join(str(port.remote) for port in self.ports)
-            hint = f"name one: remote={self.ports[0].remote}." if self.ports else None
+            hint = f"name one: remote={self.ports[0].remote}."
             raise UsageError(f"{self.name} has the ports {ports}.", hint=hint)
-        port = found[0]
-        return f"{scheme}://{bracketed(port.address)}:{port.local}/{path.lstrip('/')}"
+        return found[0]
 
     def connections(self) -> list[Connection]:
         """Copies of the connections that are open, and the last `MAX_CLOSED` that were."""
@@ -184,6 +237,66 @@ class Forward:
         both = {number: replace(each.connection) for number, each in list(self._open.items())}
         both |= {each.number: each for each in list(self._closed)}  # nothing changes them any more
         return [both[number] for number in sorted(both)]
+
+    def log(self) -> list[Event]:
+        """What has happened to it, oldest first: the last events, as many as `client.log` keeps."""
+        return self._log.events()
+
+    def events(self, *, past: bool = False) -> EventStream:
+        """What happens to it from now on: `async for` on any loop, or `for`, until it is stopped.
+
+        A reader that is too far behind loses the oldest events, and gets one `missed` that counts
+        them. One that has read enough just drops the iterator.
+
+        Args:
+            past: begin with what the log has.
+        """
+        only_await = self.parameters.loop == "kernel"
+        return self._log.follow(past=past, only_await=only_await)
+
+    @overload
+    def wait_for(
+        self, condition: EventKind, timeout: float | None = ...
+    ) -> Coroutine[Any, Any, Event]: ...
+
+    @overload
+    def wait_for(
+        self, condition: Callable[[Forward], T], timeout: float | None = ...
+    ) -> Coroutine[Any, Any, T]: ...
+
+    def wait_for(
+        self, condition: EventKind | Callable[[Forward], T], timeout: float | None = None
+    ) -> Coroutine[Any, Any, Event | T]:
+        """Await an event, from this call on, or until something is true of it.
+
+        Args:
+            condition: what comes next, as `"opened"`, `"closed"` or `"recovered"`; or a function
+                that is given the forward, now and every 0.05 s, until it returns something true.
+            timeout: seconds; None waits as long as the forward runs.
+
+        Returns:
+            The event, or what the function returned.
+
+        Raises:
+            WaitError: it has not come in time; a `TimeoutError`.
+            LostError: the forward was stopped before it came.
+            UsageError: there is no such event.
+        """
+        return conditions.wait_for(self, condition, timeout)
+
+    @overload
+    def wait_until(self, condition: EventKind, timeout: float | None = None) -> Event: ...
+
+    @overload
+    def wait_until(self, condition: Callable[[Forward], T], timeout: float | None = None) -> T: ...
+
+    def wait_until(
+        self, condition: EventKind | Callable[[Forward], T], timeout: float | None = None
+    ) -> Event | T:
+        """`wait_for` for code that blocks: the same conditions, results and errors."""
+        if callable(condition) and self.parameters.loop == "thread":
+            return conditions.wait_until(self, condition, timeout)
+        return self._runner.run(conditions.wait_for(self, condition, timeout))
 
     @property
     def totals(self) -> Totals:
@@ -243,11 +356,39 @@ class Forward:
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         """What a notebook without the extension shows; with it, the live table stands here."""
-        return {"text/plain": repr(self)}
+        from html import escape
+
+        return {"text/html": f"<code>{escape(repr(self))}</code>", "text/plain": repr(self)}
 
     def _described(self) -> str:
         ways = ", ".join(f"{port.address}:{port.local} -> {port.remote}" for port in self.ports)
-        return f"{self.name} {self.target} {ways}"
+        return f"{self.name} {self.target} {ways or 'without a local port'}"
+
+    def open(self, port: int | str | None = None, timeout: float | None = None) -> PodSocket:
+        """A connected, blocking socket to a port of the target, without a local port.
+
+        It is a row of the table like any other connection.
+
+        Args:
+            port: of the target, by number or name; a forward that has just one needs none.
+            timeout: seconds until it must be connected.
+
+        Raises:
+            UsageError: the forward has not one port, and none was named.
+            WaitError: it was not connected in time.
+            KfwdError: the target has no such port, nobody listens there, no pod came, and the like.
+                The dialects `websocket` and `spdy` hear of some of it later: then the socket is
+                reset, with the reason as its words.
+        """
+        return self._runner.run(self._open_socket(port, timeout))
+
+    async def open_async(
+        self,
+        port: int | str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - as `open`
+    ) -> PodSocket:
+        """`open`, awaited on any loop."""
+        return await self._runner.run_async(self._open_socket(port, timeout))
 
     # -- life -------------------------------------------------------------------------------------
 
@@ -296,6 +437,11 @@ class Forward:
         if not self._borrowed():
             await self._runner.run_async(self._stop())
 
+    def again(self) -> Forward:
+        """One like it, not started yet; it will listen on the same local ports."""
+        ports = tuple(port.local for port in self.ports)
+        return Forward(self.name, self.parameters, self._access, self._pod_running_timeout, ports)
+
     def prepare(self) -> None:
         """Connect and resolve, but do not listen yet: that may be another forward's port still.
 
@@ -320,6 +466,7 @@ class Forward:
             self.target,
             self.namespace,
             self._trouble,
+            self.record,
             dialect=parameters.dialect,
             balance=parameters.balance,
         )
@@ -335,7 +482,11 @@ class Forward:
         if self._dialer is None:
             await self._prepare()
         try:
-            self.ports = tuple([await self._listen(spec) for spec in self.parameters.ports])
+            specs = self.parameters.ports
+            if self._local_ports:
+                pairs = zip(specs, self._local_ports, strict=True)
+                specs = tuple(replace(spec, local=local) for spec, local in pairs)
+            self.ports = tuple([await self._listen(spec) for spec in specs])
         except BaseException:
             await self._release()
             raise
@@ -343,20 +494,30 @@ class Forward:
         if self.parameters.loop == "kernel":
             self._watchdog = Watchdog(asyncio.get_running_loop(), self._described)
         self.state = "listening"
-        self.revision += 1
+        self.record(events.listening(self))
 
     async def _listen(self, spec: PortSpec) -> ForwardedPort:
         assert self._dialer is not None
         remote = self._dialer.port_number(spec.remote)
         local = remote if spec.local is None else spec.local
+        first = self._stable_port(remote)
         # On a thread: a name is looked up, and who holds a port is searched for in all processes.
-        sockets = await asyncio.to_thread(listen, self.parameters.address, local, remote)
+        sockets = await asyncio.to_thread(
+            listen, self.parameters.address, local, remote, first=first
+        )
         self._listeners += sockets
         names = [sock.getsockname() for sock in sockets]
         port = ForwardedPort(tuple(name[0] for name in names), names[0][1], remote)
+        said = holder.say(port.local, self.target, self.namespace)
+        self._said += [said] if said is not None else []
         for sock in sockets:
             self._spawn(self._accept(sock, port, spec.remote))
         return port
+
+    def _stable_port(self, remote: int) -> int:
+        """The local port that `:PORT` tries first; an embedded cluster's name is new each time."""
+        context = "" if self.embedded else self.context
+        return stable_port(context, self.namespace, self.target, remote)
 
     async def _stop(self, reason: str = "") -> None:
         """End once, to the end: an interrupt of who waits for it does not leave it half done."""
@@ -378,7 +539,7 @@ class Forward:
         if self._open:
             self._last_closed = asyncio.get_running_loop().create_future()
             await self._last_closed
-        self.revision += 1
+        self.record(events.stopped(self))
         self._stopped.set()
 
     async def _release(self) -> None:
@@ -389,6 +550,8 @@ class Forward:
         for sock in self._listeners:
             sock.close()
         self._listeners.clear()
+        while self._said:
+            os.close(self._said.pop())
         if self._dialer is not None:
             self._dialer.close()
 
@@ -413,24 +576,54 @@ class Forward:
 
     async def _serve(self, sock: socket.socket, session: Session, remote: int | str) -> None:
         self._totals = replace(self._totals, opened=self._totals.opened + 1)
+        self.record(events.opened(session.connection))
         if len(self._open) >= MAX_CONNECTIONS:
             limit = LimitError(f"more than {MAX_CONNECTIONS} connections at once.")
             session.refuse(sock, limit)
             return
         self._open[session.connection.number] = session
-        self.changed()
         assert self._dialer is not None
         await session.run(sock, self._dialer, remote)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _open_socket(self, port: int | str | None, timeout: float | None) -> PodSocket:  # noqa: ASYNC109
+        if self._dialer is None or not self.ready:
+            raise LostError(f"{self.name} was stopped.")
+        if port is None:
+            if len(self.parameters.ports) != 1:
+                count = len(self.parameters.ports)
+                raise UsageError(f"{self.name} has {count} ports.", hint="name one: .open(80).")
+            port = self.parameters.ports[0].remote
+        wanted, began, why = port, self._log.last, self.reason
+        try:
+            async with asyncio.timeout(timeout):
+                shown = await self._dialer.find_port(wanted)
+                number, now = next(self._numbers), time.time()
+                session = Session(Connection(number, IN_PROCESS, 0, shown, now), self)
+                return await opened(
+                    session, lambda sock: self._spawn(self._serve(sock, session, wanted))
+                )
+        except TimeoutError:
+            # Who does not wait any more has taken the reason along; the log has it.
+            said = [each for each in self.log() if each.kind == "trouble" and each.number > began]
+            why = said[-1].text if said else why
+            what = f"no connection to {self.name} port {wanted} in {timeout} s"
+            raise WaitError(f"{what}: {why}" if why else f"{what}.") from None
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
-    def _trouble(self, reason: str) -> None:
-        if self.state != "stopped":
-            self.reason = reason
+    def _trouble(self, reason: str, cause: str) -> None:
+        """Another cause is an event; one more connection that waits for the same reason is none."""
         self.revision += 1
+        if self.state == "stopped":
+            return
+        self.reason = reason
+        if cause != self._cause:
+            self._cause = cause
+            self.record(events.trouble(reason))
 
     # -- client.session.Ledger --------------------------------------------------------------------
 
@@ -453,4 +646,9 @@ class Forward:
             self._last_closed.set_result(None)
         if connection.failed:
             self._totals = replace(self._totals, failed=self._totals.failed + 1)
+        self.record(events.closed(connection))
+
+    def record(self, event: Event) -> None:
+        """Something has happened that the log shall have."""
         self.revision += 1
+        self._log.record(event)

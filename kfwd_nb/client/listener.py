@@ -8,6 +8,7 @@ import os
 import socket
 from dataclasses import dataclass
 
+from kfwd_nb.client.holder import Holder, holder_of
 from kfwd_nb.errors import ListenError
 from kfwd_nb.ports import bracketed
 from kfwd_nb.transport.forks import close_in_children
@@ -41,22 +42,24 @@ class ForwardedPort:
         return self.addresses[0]
 
 
-def listen(address: str, port: int, remote: int) -> list[socket.socket]:
+def listen(address: str, port: int, remote: int, *, first: int = 0) -> list[socket.socket]:
     """Listen on a port of `address`, on the same port for each of its families.
 
     Args:
         address: `localhost`, or an IP address of this machine.
         port: 0 for any free one.
         remote: the port that it leads to, for hints.
+        first: with port 0, the one that is taken if it is free.
 
     Raises:
         ListenError: it is taken (the text names the process), or may not be bound, or the address
             is not ours.
     """
     addresses = _addresses(address)
-    for _ in range(FREE_PORT_TRIES):
+    free = [*filter(None, (first,)), *[0] * FREE_PORT_TRIES]
+    for wanted in [port] if port else free:
         sockets: list[socket.socket] = []
-        chosen = port
+        chosen = wanted
         try:
             for each in addresses:
                 sockets.append(_bind(each, chosen))
@@ -64,7 +67,7 @@ def listen(address: str, port: int, remote: int) -> list[socket.socket]:
         except OSError as error:
             for sock in sockets:
                 sock.close()
-            if port == 0 and sockets and error.errno == errno.EADDRINUSE:
+            if wanted != port or (wanted == 0 and sockets and error.errno == errno.EADDRINUSE):
                 continue
             raise listen_error(error, addresses[len(sockets)], chosen, remote) from None
         for sock in sockets:
@@ -108,8 +111,11 @@ def listen_error(error: OSError, address: str, port: int, remote: int) -> Listen
     what = f"Unable to listen on port {port}:"
     shown = bracketed(address)
     if error.errno == errno.EADDRINUSE:
-        holder, hint = _holder(port, remote)
-        return ListenError(f"{what} {shown}:{port} is in use{holder}.", where="client", hint=hint)
+        holder = holder_of(port)
+        by = f" by {holder}" if holder is not None else ""
+        return ListenError(
+            f"{what} {shown}:{port} is in use{by}.", where="client", hint=_hint(holder, remote)
+        )
     if error.errno in (errno.EACCES, errno.EPERM):
         return ListenError(
             f"{what} this user may not bind ports below 1024.",
@@ -123,40 +129,10 @@ def listen_error(error: OSError, address: str, port: int, remote: int) -> Listen
     return ListenError(f"{what} {shown}: {error.strerror or error}.", where="client")
 
 
-def _holder(port: int, remote: int) -> tuple[str, str]:
-    """Who listens on `port`, as far as this user may know, and what to do about it."""
-    import psutil
-
-    hint = f"use another local port, or :{remote} for any free one."
-    with contextlib.suppress(psutil.Error, OSError):
-        for connection in psutil.net_connections("tcp"):
-            if connection.status != psutil.CONN_LISTEN or not connection.pid:
-                continue
-            if not connection.laddr or connection.laddr.port != port:
-                continue
-            process = psutil.Process(connection.pid)
-            name = f" by {_command_name(process)} (pid {connection.pid})"
-            if connection.pid == os.getpid():
-                return " by this very process", hint
-            if any(parent.pid == connection.pid for parent in psutil.Process().parents()):
-                return (
-                    f"{name}, the server that this notebook runs in",
-                    f"use :{remote} for any free local port.",
-                )
-            return name, hint
-    return "", hint
-
-
-def _command_name(process: object) -> str:
-    """`jupyter-lab` rather than `python3.11`: the program that the interpreter runs."""
-    import psutil
-
-    assert isinstance(process, psutil.Process)
-    with contextlib.suppress(psutil.Error, OSError):
-        words = process.cmdline()
-        if len(words) > 1 and "python" in os.path.basename(words[0]):  # noqa: PTH119 - any OS's path
-            if words[1] == "-m" and len(words) > 2:
-                return words[2]
-            if not words[1].startswith("-"):
-                return os.path.basename(words[1])  # noqa: PTH119
-    return str(process.name())
+def _hint(holder: Holder | None, remote: int) -> str:
+    free = f":{remote} for any free one"
+    if holder is not None and holder.relation == "server":
+        return f"use :{remote} for any free local port."
+    if holder is not None and holder.kernel and holder.forwards:
+        return f"`%portforward --stop` there, another local port here, or {free}."
+    return f"use another local port, or {free}."

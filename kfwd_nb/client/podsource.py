@@ -65,6 +65,7 @@ class PodSource:
         balance: spread connections over ready pods.
         changed: called when the number of connections that wait has changed.
         gone: called with each pod that is there no more.
+        came: called with each that was not there at the start, when it is ready for the first time.
 
     Attributes:
         service: the target itself, if it is a service.
@@ -81,6 +82,7 @@ class PodSource:
         balance: bool,
         changed: Callable[[], None],
         gone: Callable[[Pod], None] = lambda _: None,
+        came: Callable[[Pod], None] = lambda _: None,
     ) -> None:
         self.service: Service | None = None
         self.waiting = 0
@@ -91,6 +93,8 @@ class PodSource:
         self._choice = Choice(balance=balance)
         self._told = changed
         self._gone = gone
+        self._came = came
+        self._began = False
         self._selection: Selection | None = None
         self._pods: dict[str, Pod] = {}
         self._ready_since: dict[str, float] = {}
@@ -127,6 +131,7 @@ class PodSource:
             self._task = asyncio.get_running_loop().create_task(self._follow())
         for pod in self._pods.values():
             self._ready_since[pod.metadata.uid] = 0.0  # no successor: it was there before us
+        self._began = True
         return await self._first(timeout)
 
     def close(self) -> None:
@@ -197,11 +202,22 @@ class PodSource:
         if self.waiting >= MAX_WAITING:
             raise LimitError(f"{MAX_WAITING} connections wait for a pod; that is the limit.")
         waits()
+        self.why = self._none().what.rstrip(".")
         self._count_waiting(1)
         try:
             return await self._wait(gone)
         finally:
             self._count_waiting(-1)
+
+    async def look(self) -> Pod:
+        """Some pod of the target, to look at; where there is none, one is waited for.
+
+        Raises:
+            KfwdError: see `choose`.
+        """
+        for pod in by_preference(self._pods.values())[:1]:
+            return pod
+        return await self.choose(lambda: None)
 
     async def _wait(self, gone: Callable[[], bool | None]) -> Pod:
         now = time.monotonic()
@@ -328,8 +344,10 @@ class PodSource:
     def _keep(self, pod: Pod) -> None:
         uid = pod.metadata.uid
         self._pods[uid] = pod
-        if pod.ready:
-            self._ready_since.setdefault(uid, time.monotonic())
+        if pod.ready and uid not in self._ready_since:
+            self._ready_since[uid] = time.monotonic()
+            if self._began:
+                self._came(pod)
         self._wake()
 
     def _forget(self, uid: str) -> None:

@@ -74,7 +74,8 @@ def forward(  # noqa: PLR0913 - each is an option of `%portforward`, named as th
 
     Args:
         target: `web`, `pod/web`, `svc/api` or `deploy/api`.
-        ports: `8080:80`, `80`, `:80` (any free local port), or a port's name.
+        ports: `8080:80`, `80`, `:80` (any free local port, the same one as before if it can be),
+            or a port's name. With none, it listens nowhere: see `Forward.open`.
         namespace: of the target; else the context's own.
         context: of the kubeconfig; else its current one.
         kubeconfig: a file; else the embedded cluster that this process started, `KUBECONFIG`,
@@ -123,7 +124,7 @@ def forward_or_existing(
     name, they replace a forward to the same target that holds one of the local ports.
     """
     name = options.get("name")
-    specs = parse_ports(ports)
+    specs = parse_ports(ports) if ports else ()
     goal = parse_target(target)
     access = _access(options)
     parameters = ForwardParameters(
@@ -164,6 +165,28 @@ def forward_or_existing(
         with _lock:
             _running[new.name] = new
         return new, "replaced" if replaced else "started"
+
+
+def restart(old: Forward) -> Forward:
+    """Stop a forward, if it runs, and start it anew: its name, its target, its ports.
+
+    Raises:
+        KfwdError: it cannot be started; then it is stopped.
+    """
+    with _starting:
+        if any(each.name == old.name and each is not old for each in forwards()):
+            raise UsageError(f"another forward has the name {old.name} now.")
+        _refuse_taken(old.parameters, [each for each in forwards() if each is not old])
+        old.stop()
+        new = old.again()
+        try:
+            new.start()
+        except BaseException:
+            new.stop()
+            raise
+        with _lock:
+            _running[new.name] = new
+        return new
 
 
 def _access(options: Options) -> ClusterAccess:
@@ -222,7 +245,7 @@ def _refuse_taken(parameters: ForwardParameters, running: list[Forward]) -> None
 def _free_name(parameters: ForwardParameters, taken: set[str]) -> str:
     target = parameters.target
     plain = target.name if target.kind == "pod" else str(target)
-    ports = "-".join(str(spec.remote) for spec in parameters.ports)
+    ports = "-".join(str(spec.remote) for spec in parameters.ports) or "open"
     candidates = [plain, f"{plain}-{ports}", *(f"{plain}-{ports}-{n}" for n in range(2, 10_000))]
     return next(each for each in candidates if each not in taken)
 

@@ -8,6 +8,7 @@ import socket
 import time
 from typing import Protocol
 
+from kfwd_nb.client import events
 from kfwd_nb.client.connection import Connection, ConnectionState
 from kfwd_nb.client.dialed_stream import DialedStream
 from kfwd_nb.client.dialer import Dialed, Dialer
@@ -42,14 +43,23 @@ class Ledger(Protocol):
     def closed(self, connection: Connection) -> None:
         """The connection is over."""
 
+    def record(self, event: events.Event) -> None:
+        """Something has happened to a connection that is an event."""
+
 
 class Session:
-    """Couples a local socket with a dialed stream and keeps its `Connection` true."""
+    """Couples a local socket with a dialed stream and keeps its `Connection` true.
 
-    __slots__ = ("_accepted", "_dialed", "_first_ended", "_ledger", "_local", "connection")
+    Attributes:
+        connection: its row in the table.
+        error: why it failed; None while it has not.
+    """
+
+    __slots__ = ("_accepted", "_dialed", "_first_ended", "_ledger", "_local", "connection", "error")
 
     def __init__(self, connection: Connection, ledger: Ledger) -> None:
         self.connection = connection
+        self.error: KfwdError | None = None
         self._ledger = ledger
         self._accepted = time.monotonic()
         self._first_ended: int | None = None
@@ -66,7 +76,8 @@ class Session:
             self._give_up(local or sock, error)
             return
         except asyncio.CancelledError:
-            self._give_up(local or sock, LostError("the forward was stopped."))
+            # The forward was stopped; or who opens a socket in this process wants it no more.
+            self._give_up(local or sock, ResetError("the local program gave it up."), LOCAL)
             raise
         except Exception as error:
             # A bug, or the system is out of something; the other connections go on.
@@ -86,25 +97,32 @@ class Session:
         if self._local is not None:
             self._local.close(LostError("the forward was stopped."))
 
-    def _give_up(self, local: SocketStream | socket.socket, error: KfwdError) -> None:
+    def _give_up(
+        self, local: SocketStream | socket.socket, error: KfwdError, side: int | None = None
+    ) -> None:
         if isinstance(local, SocketStream):
             local.close(error)
         else:
             local.close()
-        self._close(error)
+        self._close(error, side)
 
     # -- client.dialer.DialObserver ---------------------------------------------------------------
 
     def waits(self) -> None:
         """No pod can take it now."""
-        self._set_state("waiting")
+        if self.connection.state not in ("waiting", "closed"):
+            self._set_state("waiting")
+            self._ledger.record(events.waiting(self.connection))
 
     def dials(self, pod: str, node: str, port: int, dialect: str) -> None:
         """A pod is there, and is tried."""
         connection = self.connection
+        before = connection.pod, connection.node
         connection.pod, connection.node, connection.remote = pod, node, port
         connection.dialect = dialect
         self._set_state("opening")
+        if before != (pod, node):
+            self._ledger.record(events.goes_to(connection))
 
     def redialed(self) -> None:
         """Bytes may flow again, after all."""
@@ -143,10 +161,11 @@ class Session:
     def _close(self, error: KfwdError | None, side: int | None = None) -> None:
         connection = self.connection
         connection.state = "closed"
-        connection.closed = time.time()
         gave_up = side == LOCAL and isinstance(error, ResetError)
         connection.failed = not (error is None or gave_up or self._ledger.stopping)
         connection.reason = self._reason(error, side)
+        connection.closed = time.time()  # last: who has an eye on it reads the rest then
+        self.error = error
         self._ledger.closed(connection)
 
     def _reason(self, error: KfwdError | None, side: int | None) -> str:

@@ -8,6 +8,7 @@
     table, rate   forwards → rows (pure)            render    rows → HTML and text (templates/)
     live          tables that follow forwards       output    one output, replaced in place
     progress      what takes long                   notice    what an exec plugin says
+    settings      `%config Kfwd`                    proxies   what would catch a local port
     shown         everything is shown exactly once  completion  the Tab key
     traced        a trace's table                   playing   one request of it, step by step
     demo          `make demo`

@@ -29,6 +29,19 @@ LISTS = ("pods", "services")
 
 
 @dataclass(frozen=True, slots=True)
+class Defaults:
+    """What a line means where it says nothing; `notebook.settings` has the user's own."""
+
+    namespace: str | None = None
+    context: str | None = None
+    address: str = "localhost"
+    loop: Loop = "thread"
+
+
+PLAIN = Defaults()
+
+
+@dataclass(frozen=True, slots=True)
 class ForwardOptions:
     """`%portforward TARGET PORT...`; `ports` are checked, but kept as typed."""
 
@@ -83,19 +96,22 @@ class EnterOptions:
 
 
 def parse_portforward(
-    line: str, defined: Collection[str] = ()
+    line: str, defined: Collection[str] = (), defaults: Defaults = PLAIN
 ) -> ForwardOptions | StopOptions | ShowOptions:
     """Read the line of `%portforward`.
 
     Args:
         line: as IPython hands it over, variables filled in where they could be.
         defined: names that exist in the notebook, to tell a missing variable from a wrong one.
+        defaults: for what the line does not say.
 
     Raises:
         UsageError: it cannot be meant.
     """
     refuse_leftovers(line, defined)
-    given = _portforward_parser().parse_intermixed_args(split(line))
+    parser = _portforward_parser()
+    parser.set_defaults(address=defaults.address, loop=defaults.loop)
+    given = parser.parse_intermixed_args(split(line))
     words: list[str] = given.words
     if given.stop is not None or given.watch:
         flag = "--watch" if given.watch else "--stop"
@@ -104,18 +120,20 @@ def parse_portforward(
             raise UsageError(f"%portforward {flag} takes no '{extra}' beside it.")
         return ShowOptions(watch=True) if given.watch else StopOptions(given.stop)
     if not words:
-        _refuse_options_without_target(given)
+        _refuse_options_without_target(given, parser)
         return ShowOptions()
-    return _forward_options(words, given)
+    return _forward_options(words, given, defaults)
 
 
-def parse_block(line: str, defined: Collection[str] = ()) -> ForwardOptions:
+def parse_block(
+    line: str, defined: Collection[str] = (), defaults: Defaults = PLAIN
+) -> ForwardOptions:
     """Read the first line of a `%%portforward` cell.
 
     Raises:
         UsageError: it cannot be meant, or its `--name` can be no variable.
     """
-    options = parse_portforward(line, defined)
+    options = parse_portforward(line, defined, defaults)
     if not isinstance(options, ForwardOptions):
         raise UsageError(
             "%%portforward forwards for the length of its cell and needs a target and a port.",
@@ -129,7 +147,9 @@ def parse_block(line: str, defined: Collection[str] = ()) -> ForwardOptions:
     return options
 
 
-def parse_kfwd(line: str, defined: Collection[str] = ()) -> tuple[str, object]:
+def parse_kfwd(
+    line: str, defined: Collection[str] = (), defaults: Defaults = PLAIN
+) -> tuple[str, object]:
     """Read the line of `%kfwd`: its command and that command's options (None for some).
 
     Raises:
@@ -142,17 +162,20 @@ def parse_kfwd(line: str, defined: Collection[str] = ()) -> tuple[str, object]:
         said = f"%kfwd has no command '{word}'." if word else "%kfwd needs a command."
         raise UsageError(said, hint=f"use %kfwd {', '.join(KFWD_COMMANDS[:-1])} or nsenter.")
     if word == "nsenter":
-        return word, _enter_options(rest, split(command, comments=False), given=bool(dashes))
+        wanted = split(command, comments=False)
+        return word, _enter_options(rest, wanted, defaults, given=bool(dashes))
     if dashes:
         raise UsageError(f"%kfwd {word} takes no command after --.")
     if word == "up":
         return word, _up_options(rest)
     if word in LISTS:
         given = _list_parser(word).parse_args(rest)
-        return word, ListOptions(given.namespace, given.context, given.everywhere, given.kubeconfig)
+        namespace = _namespace(given, defaults)
+        context = _context(given, defaults)
+        return word, ListOptions(namespace, context, given.everywhere, given.kubeconfig)
     if word == "status":
         given = _status_parser().parse_args(rest)
-        return word, ListOptions(context=given.context, kubeconfig=given.kubeconfig)
+        return word, ListOptions(context=_context(given, defaults), kubeconfig=given.kubeconfig)
     Parser(prog=f"%kfwd {word}").parse_args(rest)
     return word, None
 
@@ -283,15 +306,28 @@ def _add_cluster_options(parser: Parser) -> None:
     parser.add_argument("--kubeconfig", metavar="FILE")
 
 
-def _refuse_options_without_target(given: argparse.Namespace) -> None:
-    for word, action in _portforward_parser().options.items():
+def _namespace(given: argparse.Namespace, defaults: Defaults) -> str | None:
+    namespace: str | None = given.namespace
+    return defaults.namespace if namespace is None else namespace
+
+
+def _context(given: argparse.Namespace, defaults: Defaults) -> str | None:
+    """The default is a context of the kubeconfigs that are found, not of a file that is named."""
+    context: str | None = given.context
+    return defaults.context if context is None and given.kubeconfig is None else context
+
+
+def _refuse_options_without_target(given: argparse.Namespace, parser: Parser) -> None:
+    for word, action in parser.options.items():
         if word.startswith("--") and getattr(given, action.dest) != action.default:
             raise UsageError(
                 f"{word} needs a target beside it.", hint="as in %portforward web :80."
             )
 
 
-def _forward_options(words: list[str], given: argparse.Namespace) -> ForwardOptions:
+def _forward_options(
+    words: list[str], given: argparse.Namespace, defaults: Defaults
+) -> ForwardOptions:
     _refuse_slips(words)
     target, ports = split_target(words)
     parse_ports(ports)
@@ -299,8 +335,8 @@ def _forward_options(words: list[str], given: argparse.Namespace) -> ForwardOpti
     return ForwardOptions(
         target=target,
         ports=tuple(ports),
-        namespace=given.namespace,
-        context=given.context,
+        namespace=_namespace(given, defaults),
+        context=_context(given, defaults),
         kubeconfig=given.kubeconfig,
         address=given.address,
         name=given.name,
@@ -336,12 +372,19 @@ def _up_options(words: list[str]) -> Options:
     return from_arguments(_up_parser().parse_args(words))
 
 
-def _enter_options(words: list[str], command: list[str], *, given: bool) -> EnterOptions:
+def _enter_options(
+    words: list[str], command: list[str], defaults: Defaults, *, given: bool
+) -> EnterOptions:
     options, extra = _enter_parser().parse_known_args(words)
     if not given or not command or options.pod is None or extra:
         raise UsageError(
             "%kfwd nsenter needs a pod, then -- and a command.",
             hint="as in %kfwd nsenter web -- ip address.",
         )
-    pod = options.pod.removeprefix("pod/")
-    return EnterOptions(pod, tuple(command), options.namespace, options.context, options.kubeconfig)
+    return EnterOptions(
+        options.pod.removeprefix("pod/"),
+        tuple(command),
+        _namespace(options, defaults),
+        _context(options, defaults),
+        options.kubeconfig,
+    )

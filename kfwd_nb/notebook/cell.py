@@ -97,24 +97,26 @@ class block:  # noqa: N801 - read as a keyword of its cell
         from IPython.core.getipython import get_ipython
 
         from kfwd_nb.notebook.arguments import parse_block
+        from kfwd_nb.notebook.settings import settings_of
 
         shell = get_ipython()
         if shell is None:
             raise UsageError("%%portforward works in IPython only.")
         self._shell = shell
         line = shell.var_expand(line, depth=1)  # type: ignore[no-untyped-call]
-        self._options = parse_block(line, self._shell.user_ns)
+        defaults = settings_of(shell).defaults()
+        self._options = parse_block(line, self._shell.user_ns, defaults)
         self._forward: Forward | None = None
 
     def __enter__(self) -> Forward:
         from kfwd_nb.notebook.notice import Notice
-        from kfwd_nb.notebook.portforward import NOTES, show_forward, start
+        from kfwd_nb.notebook.portforward import note_of, show_forward, start
 
         forward, outcome = start(self._options, Notice(self._shell))
         if outcome != "already":
             self._forward = forward
         self._shell.user_ns[self._options.name or DEFAULT_VARIABLE] = forward
-        show_forward(self._shell, forward, NOTES[outcome])
+        show_forward(self._shell, forward, note_of(outcome))
         return forward
 
     def __exit__(

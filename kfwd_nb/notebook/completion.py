@@ -24,6 +24,7 @@ from IPython.core.completer import (
 
 from kfwd_nb.kube.completing import complete_target
 from kfwd_nb.notebook.arguments import KFWD_COMMANDS, parser_of
+from kfwd_nb.notebook.settings import settings_of
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -217,5 +218,8 @@ class Completer:
             return list(want.fixed)
         if want.kind == "forward":
             return [*self._ask("forward", None, None), *want.fixed]
-        names = self._known.get(want.kind, want.namespace, want.context)
+        defaults = settings_of(self._shell).defaults()
+        names = self._known.get(
+            want.kind, want.namespace or defaults.namespace, want.context or defaults.context
+        )
         return [f"{want.prefix}{name}" for name in names] + list(want.fixed)

@@ -17,6 +17,7 @@ from kfwd_nb.notebook.embedded import Lost, embedded
 from kfwd_nb.notebook.live import follower
 from kfwd_nb.notebook.notice import Notice
 from kfwd_nb.notebook.output import Output
+from kfwd_nb.notebook.settings import settings_of
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -57,12 +58,14 @@ class KfwdMagics(Magics):
         `up` also takes `--isolation auto|netns|userns|loopback` (how pods are kept apart; auto
         takes the best that this machine allows, and says which) and `--connector netns|socat` (how
         the node agent enters a pod). FILE holds Kubernetes manifests. All that look at a cluster
-        take `--context C` and `--kubeconfig FILE`, for another one than the magics use now.
+        take `--context C` and `--kubeconfig FILE`, for another one than the magics use now;
+        `%config Kfwd` shows the defaults, and how to set your own.
         """
         if asks_for_help(line):
             self._shell.run_line_magic("pinfo", "%kfwd")
             return None
-        command, options = parse_kfwd(line, self._shell.user_ns)
+        defaults = settings_of(self._shell).defaults()
+        command, options = parse_kfwd(line, self._shell.user_ns, defaults)
         embedded.notice()
         follower.refresh()
         match command:

@@ -14,7 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from kfwd_nb.notebook.rate import RateMeter
 from kfwd_nb.notebook.table import Rate, Table, build
@@ -38,6 +38,27 @@ Source = Callable[[], Sequence["Forward"]]
 """The forwards that a table shows, asked again for each update."""
 
 
+class Followed(Protocol):
+    """What the follower looks after.
+
+    Attributes:
+        owner: see `LiveTable`.
+        over: it is not looked after any more.
+    """
+
+    owner: tuple[str, str]
+    over: bool
+
+    def refresh(self) -> bool:
+        """Show what is new; False if nothing is."""
+
+    def settle(self) -> None:
+        """A cell ends: a saved notebook has to show what there is now."""
+
+    def freeze(self) -> None:
+        """It all ends: leave what there is now in a form that needs no kernel."""
+
+
 class LiveTable:
     """One shown table.
 
@@ -48,6 +69,7 @@ class LiveTable:
         endless: follow on although every forward is stopped, because others may come.
         owner: the cell and the run of it that showed the table, if the frontend names its cells.
         settle: says once more, at the end of another cell, what was shown last.
+        freeze: puts a bundle's plain forms in the place of what was shown, at the end of it all.
     """
 
     def __init__(
@@ -59,6 +81,7 @@ class LiveTable:
         endless: bool = False,
         owner: tuple[str, str] = ("", ""),
         settle: Callable[[], None] = lambda: None,
+        freeze: Callable[[Bundle], None] = lambda _: None,
     ) -> None:
         self.owner = owner
         self.over = False
@@ -67,6 +90,7 @@ class LiveTable:
         self._note = note
         self._endless = endless
         self._settle = settle
+        self._freeze = freeze
         self._meters: dict[int, RateMeter] = {}
         self._rates: dict[int, Rate] = {}
         self._seen: object = None
@@ -84,6 +108,12 @@ class LiveTable:
         with self._lock:
             self._settle()
 
+    def freeze(self) -> None:
+        """Leave what there is now in a form that needs no kernel."""
+        self.refresh()
+        with self._lock:
+            self._leave_plain()
+
     def _refresh(self, wall: float, now: float) -> bool:
         forwards = self._source()
         seen = [(id(each), each.revision, each.state) for each in forwards]
@@ -94,13 +124,21 @@ class LiveTable:
         self.over = not self._endless and all(map(_is_over, forwards))
         stopped = not self._endless and all(each.state == "stopped" for each in forwards)
         table = build(forwards, self._rates, wall, "" if stopped else self._note)
-        if table == self._table:
-            return False
-        self._table = table
-        from kfwd_nb.notebook.render import table_bundle
+        news = table != self._table
+        if news:
+            self._table = table
+            from kfwd_nb.notebook.render import table_bundle
 
-        self._show(table_bundle(table))
-        return True
+            self._show(table_bundle(table))
+        if self.over:
+            self._leave_plain()
+        return news
+
+    def _leave_plain(self) -> None:
+        if self._table is not None:
+            from kfwd_nb.notebook.render import table_bundle
+
+            self._freeze(table_bundle(self._table))
 
     def _measure(self, forwards: Iterable[Forward], now: float) -> dict[int, Rate]:
         meters = {id(each): self._meters.get(id(each)) or RateMeter() for each in forwards}
@@ -121,26 +159,29 @@ class Follower:
     """Refreshes all tables, from one thread."""
 
     def __init__(self) -> None:
-        self._tables: list[LiveTable] = []
-        self._ended: deque[LiveTable] = deque(maxlen=MAX_TABLES)
+        self._tables: list[Followed] = []
+        self._ended: deque[Followed] = deque(maxlen=MAX_TABLES)
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
 
-    def follow(self, table: LiveTable) -> None:
+    def follow(self, table: Followed) -> None:
         """Show the table, and refresh it from now on until it is over."""
         table.refresh()
         if table.over:
             return
         with self._lock:
-            self._tables = [each for each in self._tables if not _replaced(each, table)]
-            self._tables = [*self._tables, table][-MAX_TABLES:]
+            kept = [each for each in self._tables if not _replaced(each, table)]
+            self._tables = [*kept, table][-MAX_TABLES:]
             if self._thread is None:
                 self._stop = threading.Event()
                 self._thread = threading.Thread(
                     target=self._run, args=(self._stop,), name="kfwd-tables", daemon=True
                 )
                 self._thread.start()
+        for each in kept:
+            if each not in self._tables:
+                self._guard(each, each.freeze)
 
     def refresh(self) -> None:
         """Refresh all tables now: before a cell ends that has stopped forwards."""
@@ -156,8 +197,9 @@ class Follower:
             self._guard(table, table.settle)
 
     def close(self) -> None:
-        """Show what there is to show for the last time, and end the thread."""
-        self.refresh()
+        """Show what there is for the last time, in a form that lasts, and end the thread."""
+        for table in self._tables:
+            self._guard(table, table.freeze)
         self.abandon()
 
     def abandon(self) -> None:
@@ -183,7 +225,7 @@ class Follower:
                     return
 
     @staticmethod
-    def _guard(table: LiveTable, action: Callable[[], object]) -> None:
+    def _guard(table: Followed, action: Callable[[], object]) -> None:
         try:
             action()
         except Exception:
@@ -192,7 +234,7 @@ class Follower:
             log.exception("a live table stopped")
 
 
-def _replaced(old: LiveTable, new: LiveTable) -> bool:
+def _replaced(old: Followed, new: Followed) -> bool:
     """True if the cell of `old` ran again: nobody sees its earlier output any more."""
     return old.owner[0] != "" and old.owner[0] == new.owner[0] and old.owner[1] != new.owner[1]
 
@@ -207,7 +249,8 @@ class EveryForward:
     def __call__(self) -> Sequence[Forward]:
         """The running ones first."""
         running = list(self._running())
-        known = [each for each in self._seen if not any(each is other for other in running)]
+        names = {each.name for each in running}  # a restarted one takes its former's place
+        known = [each for each in self._seen if each.name not in names]
         stopped = [each for each in known if each.state == "stopped"][-MAX_STOPPED:]
         self._seen = [*stopped, *running]
         return [*running, *stopped]
@@ -216,6 +259,6 @@ class EveryForward:
 follower = Follower()
 """The one follower of this process."""
 
-atexit.register(follower.abandon)
+atexit.register(follower.close)  # the kernel still sends then: its thread for it was made before
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=follower.forked)

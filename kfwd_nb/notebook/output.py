@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 from IPython.core.displaypub import CapturingDisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
 
+from kfwd_nb.notebook.render import PLAIN, in_form
+from kfwd_nb.notebook.settings import wanted_form
+
 if TYPE_CHECKING:
     from kfwd_nb.notebook.render import Bundle
 
@@ -25,8 +28,10 @@ class Output:
     def __init__(self) -> None:
         self._id = f"kfwd-{secrets.token_hex(8)}"
         self._context = contextvars.copy_context()
-        self._publisher = InteractiveShell.instance().display_pub
+        self._shell = InteractiveShell.instance()
+        self._publisher = self._shell.display_pub
         self._shown = False
+        self._needs_kernel = False
         self._update: Bundle | None = None
 
     def show(self, bundle: Bundle) -> None:
@@ -45,7 +50,18 @@ class Output:
         if bundle is not None:
             self._publish(bundle)
 
+    def freeze(self, bundle: Bundle) -> None:
+        """Put the plain forms of `bundle` in the place of what needs its kernel to be seen.
+
+        For the end of a forward, of the extension and of the kernel: a widget that stays behind is
+        an empty box. Nothing happens where what was shown last is plain already.
+        """
+        if self._needs_kernel:
+            self.show(in_form(bundle, "html"))
+
     def _publish(self, bundle: Bundle) -> None:
+        bundle = in_form(bundle, wanted_form(self._shell))
+        self._needs_kernel = not bundle.keys() <= set(PLAIN["html"])
         self._publisher.publish(bundle, transient={"display_id": self._id}, update=self._shown)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -21,6 +22,8 @@ from kfwd_nb.notebook.embedded import embedded
 from kfwd_nb.notebook.live import INTERVAL, EveryForward, LiveTable, Source, follower
 from kfwd_nb.notebook.notice import Notice
 from kfwd_nb.notebook.output import Output, execution, is_kernel, updates_in_place
+from kfwd_nb.notebook.proxies import proxy_warning
+from kfwd_nb.notebook.settings import settings_of
 from kfwd_nb.ports import parse_target
 
 if TYPE_CHECKING:
@@ -69,8 +72,9 @@ class PortforwardMagics(Magics):
             %%portforward db :5432            only while this cell runs; the Forward is in `fwd`
             connect(port=fwd.local_port)
 
-        Ports are LOCAL:REMOTE, PORT (the same on both sides), :REMOTE (any free local port); REMOTE
-        may be a port's name. Running the same line again gives the same forward.
+        Ports are LOCAL:REMOTE, PORT (the same on both sides), :REMOTE (a free local port, if it can
+        be the one that this target had before); REMOTE may be a port's name. Running the same line
+        again gives the same forward. `%config Kfwd` shows the defaults, and how to set your own.
 
         Options::
 
@@ -91,7 +95,8 @@ class PortforwardMagics(Magics):
         if asks_for_help(line):
             self._shell.run_line_magic("pinfo", "%portforward")
             return None
-        options = parse_portforward(line, self._shell.user_ns)
+        defaults = settings_of(self._shell).defaults()
+        options = parse_portforward(line, self._shell.user_ns, defaults)
         embedded.notice()
         follower.refresh()
         if isinstance(options, ForwardOptions):
@@ -102,7 +107,7 @@ class PortforwardMagics(Magics):
 
     def _start(self, options: ForwardOptions) -> Forward:
         forward, outcome = start(options, Notice(self._shell))
-        show = partial(show_forward, self._shell, forward, NOTES[outcome])
+        show = partial(show_forward, self._shell, forward, note_of(outcome))
         self._shown.present(forward, show)
         return forward
 
@@ -116,7 +121,8 @@ class PortforwardMagics(Magics):
         follower.refresh()
         named = str(chosen[0].target) == _target(what) if chosen else False
         rest = others(chosen, client.forwards()) if named else ()
-        stopped = Stopped(tuple(each.name for each in chosen), rest)
+        ports = tuple(port.local for each in chosen for port in each.ports)
+        stopped = Stopped(tuple(each.name for each in chosen), rest, ports)
         self._shown.present(stopped, lambda: Output().show(stopped.bundle()))
         return stopped
 
@@ -239,8 +245,16 @@ def _target(text: str) -> str | None:
         return None
 
 
+def note_of(outcome: Outcome) -> str:
+    """What a new table says above its rows: what would catch its connections, how it came to be."""
+    return "\n".join(filter(None, (proxy_warning(os.environ), NOTES[outcome])))
+
+
 def show_forward(shell: InteractiveShell, forward: Forward, note: str = "") -> None:
     """Show one forward's live table in the running cell."""
+    from kfwd_nb.client.links import browser
+
+    browser.ask_page(forward.ports)  # now, while the page listens to this cell
     show_table(shell, lambda: (forward,), note=note)
 
 
@@ -256,6 +270,7 @@ def show_table(
         endless=endless,
         owner=execution(shell),
         settle=output.settle,
+        freeze=output.freeze,
     )
     if updates_in_place(shell):
         follower.follow(table)

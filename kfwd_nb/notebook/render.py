@@ -10,19 +10,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from kfwd_nb.errors import printable
 
 if TYPE_CHECKING:
     import jinja2
 
+    from kfwd_nb.client.links import Link
     from kfwd_nb.notebook.table import ForwardRow, Table
 
 Bundle = dict[str, str]
 """MIME type to text; always `text/html` and `text/plain`, neither of them empty."""
+
+Form = Literal["widget", "html", "text"]
+"""What of a bundle is shown: all of it, or only what needs no kernel to be seen."""
+
+PLAIN: dict[Form, tuple[str, ...]] = {"html": ("text/html", "text/plain"), "text": ("text/plain",)}
+"""The MIME types of the forms that a saved notebook, a converter and a terminal can show."""
 
 SIMULATED = "simulated isolation: pods are processes on 127.0.0.1"
 EMPTY = "Nothing is forwarded in this kernel; %portforward POD PORT starts a forward."
@@ -68,6 +74,16 @@ def sheet_bundle(sheet: Sheet) -> Bundle:
 def rendered(template: str, **values: Any) -> str:
     """A template of `templates/`; what is put in is escaped."""
     return _template(template).render(**values)
+
+
+def link_html(link: Link) -> str:
+    """A link that can be clicked, also where it begins at the root of the page's host."""
+    return _template("link.html").render(link=link)
+
+
+def in_form(bundle: Bundle, form: Form) -> Bundle:
+    """As much of a bundle as its form has."""
+    return {kind: bundle[kind] for kind in PLAIN.get(form, bundle) if kind in bundle}
 
 
 def table_text(table: Table) -> str:
@@ -126,6 +142,8 @@ def columns(rows: Iterable[Sequence[str]]) -> list[str]:
 
 @cache
 def _template(name: str) -> jinja2.Template:
+    from importlib.resources import files
+
     import jinja2
 
     folder = files("kfwd_nb.notebook") / "templates"

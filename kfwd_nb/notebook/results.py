@@ -10,7 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kfwd_nb.notebook.render import Bundle, Sheet, sheet_bundle, sheet_text
+from IPython.core.getipython import get_ipython
+
+from kfwd_nb.notebook.render import Bundle, Sheet, in_form, sheet_bundle, sheet_text
+from kfwd_nb.notebook.settings import wanted_form
 
 if TYPE_CHECKING:
     from kfwd_nb.agent.config import Isolation
@@ -29,7 +32,7 @@ class Result:
         return sheet_bundle(self.sheet())
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Bundle:
-        return self.bundle()
+        return in_form(self.bundle(), wanted_form(get_ipython()))
 
     def __repr__(self) -> str:
         return sheet_text(self.sheet())
@@ -62,13 +65,15 @@ class Stopped(Done):
 
     Attributes:
         others: for each target, the forwards that still lead there.
+        ports: the local ports that they had.
     """
 
     names: tuple[str, ...]
     others: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    ports: tuple[int, ...] = ()
 
     def sheet(self) -> Sheet:
-        """One line."""
+        """What is stopped, what still leads there, what is free again."""
         if not self.names:
             return Sheet("nothing to stop")
         others = "; ".join(
@@ -76,7 +81,10 @@ class Stopped(Done):
             f"{', '.join(names)}"
             for target, names in self.others
         )
-        return Sheet(f"stopped: {', '.join(self.names)}{f' ({others})' if others else ''}")
+        title = f"stopped: {', '.join(self.names)}{f' ({others})' if others else ''}"
+        word = "ports" if len(self.ports) > 1 else "port"
+        numbers = ", ".join(map(str, self.ports))
+        return Sheet(title, (f"local {word} free again: {numbers}",) if numbers else ())
 
 
 @dataclass(frozen=True, repr=False)

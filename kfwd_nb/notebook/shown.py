@@ -19,15 +19,12 @@ from kfwd_nb.notebook.output import Output, is_kernel
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from kfwd_nb.client.playback import Playback
-    from kfwd_nb.client.trace import Trace
-    from kfwd_nb.notebook.render import Bundle
+    from kfwd_nb.notebook.dashboard import Dashboard
     from kfwd_nb.notebook.results import Done
 
 FORWARD = ("kfwd_nb.client.forward", "Forward")
 DONE = ("kfwd_nb.notebook.results", "Done")
-TRACE = ("kfwd_nb.client.trace", "Trace")
-PLAYBACK = ("kfwd_nb.client.playback", "Playback")
+DASHBOARD = ("kfwd_nb.notebook.dashboard.widget", "Dashboard")
 """Modules and names of types, so that nothing need be imported to register them."""
 
 
@@ -50,18 +47,15 @@ class Shown:
         formatter = self._formatter()
         formatter.for_type_by_name(*FORWARD, self._forward)
         formatter.for_type_by_name(*DONE, self._done)
-        self._bundles().for_type_by_name(*TRACE, _trace)
-        self._bundles().for_type_by_name(*PLAYBACK, _playback)
+        formatter.for_type_by_name(*DASHBOARD, self._dashboard)
         self._shell.events.register("pre_execute", self._forget)
         self._shell.events.register("post_execute", self._show_waiting)
 
     def unregister(self) -> None:
         """Take it back."""
         formatter = self._formatter()
-        for name in (FORWARD, DONE):
+        for name in (FORWARD, DONE, DASHBOARD):
             formatter.pop(".".join(name), None)
-        for name in (TRACE, PLAYBACK):
-            self._bundles().pop(".".join(name), None)
         self._shell.events.unregister("pre_execute", self._forget)
         self._shell.events.unregister("post_execute", self._show_waiting)
 
@@ -76,12 +70,6 @@ class Shown:
         assert formatter is not None
         return formatter.ipython_display_formatter
 
-    def _bundles(self) -> Any:
-        """Shows what the client returns as any value is shown, but with more to say."""
-        formatter = self._shell.display_formatter
-        assert formatter is not None
-        return formatter.mimebundle_formatter
-
     def _forward(self, forward: object) -> None:
         if not self._take(forward):
             self._show_forward(forward)
@@ -89,6 +77,10 @@ class Shown:
     def _done(self, result: Done) -> None:
         if not self._take(result):
             Output().show(result.bundle())
+
+    def _dashboard(self, dashboard: Dashboard) -> None:
+        if not self._take(dashboard):
+            dashboard.show()
 
     def _take(self, thing: object) -> bool:
         """True if this cell has presented the thing; in a terminal it is shown now.
@@ -111,18 +103,6 @@ class Shown:
         self._known = []
         for _, show in waiting:
             show()
-
-
-def _trace(trace: Trace) -> Bundle:
-    from kfwd_nb.notebook.traced import trace_bundle
-
-    return trace_bundle(trace)
-
-
-def _playback(playback: Playback) -> Bundle:
-    from kfwd_nb.notebook.playing import play_bundle
-
-    return play_bundle(playback)
 
 
 _HOOKS = (DisplayHook.__call__.__code__, CapturingDisplayHook.__call__.__code__)

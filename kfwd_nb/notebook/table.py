@@ -1,5 +1,8 @@
 """Forwards and their connections → the rows of a table. Pure: no clock, no IPython, no HTML.
 
+Only where the browser is, and what leads from there to an address, comes from elsewhere
+(client.links).
+
 Two tables are equal when a reader would see no news: ages and the time of reading do not count, so
 that a forward nobody uses is never shown again.
 """
@@ -12,6 +15,7 @@ from dataclasses import dataclass, field
 from time import localtime, strftime
 from typing import TYPE_CHECKING
 
+from kfwd_nb.client.links import browser
 from kfwd_nb.ports import bracketed
 
 if TYPE_CHECKING:
@@ -51,7 +55,7 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class AddressCell:
-    """A local address, where its link leads, and the pod's port behind it."""
+    """A local address, its link for the browser (empty if none is known), and the pod's port."""
 
     text: str
     link: str
@@ -156,7 +160,7 @@ def _forward(forward: Forward, rate: Rate, now: float) -> ForwardRow:
     return ForwardRow(
         name="" if forward.name in (forward.target.name, str(forward.target)) else forward.name,
         key=forward.name,
-        addresses=_addresses(forward),
+        addresses=address_cells(forward),
         target=str(forward.target),
         context=forward.context,
         namespace=forward.namespace,
@@ -168,21 +172,20 @@ def _forward(forward: Forward, rate: Rate, now: float) -> ForwardRow:
         bytes_in=Bytes(totals.bytes_in),
         bytes_out=Bytes(totals.bytes_out),
         rate=rate if forward.state != "stopped" else Rate(),
-        warning=_warning(forward),
+        warning=warning(forward),
         failure=_last_failure(connections),
         rows=tuple(_connection(each, now) for each in newest),
         rest=_rest(forward, newest),
     )
 
 
-def _addresses(forward: Forward) -> tuple[AddressCell, ...]:
+def address_cells(forward: Forward) -> tuple[AddressCell, ...]:
+    """The local addresses of a forward, each once."""
     cells: dict[tuple[str, str], AddressCell] = {}
     for port in forward.ports:
-        host = _host(port.address)
-        reached = "localhost" if port.address in _ANY else host
         cell = AddressCell(
-            text=f"{host}:{port.local}",
-            link=f"http://{reached}:{port.local}/",
+            text=f"{_host(port.address)}:{port.local}",
+            link=browser.known(port),
             remote=str(port.remote),
         )
         cells.setdefault((cell.text, cell.remote), cell)
@@ -190,7 +193,6 @@ def _addresses(forward: Forward) -> tuple[AddressCell, ...]:
 
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1", "")
-_ANY = ("0.0.0.0", "::")  # noqa: S104 - read here, never bound
 
 
 def _host(address: str) -> str:
@@ -199,7 +201,8 @@ def _host(address: str) -> str:
     return bracketed(address)
 
 
-def _warning(forward: Forward) -> str:
+def warning(forward: Forward) -> str:
+    """That other machines can reach it; empty when it listens on the loopback only."""
     if forward.state == "stopped":
         return ""
     open_to_others = [

@@ -15,7 +15,7 @@ from kfwd_nb import client
 from kfwd_nb._version import __version__
 from kfwd_nb.cli import command, main, port_forward
 from kfwd_nb.cli.command import chosen
-from kfwd_nb.client import Connection
+from kfwd_nb.client.events import Event
 from kfwd_nb.errors import ConfigError
 
 pytestmark = pytest.mark.pure
@@ -132,24 +132,18 @@ def test_help_leaves_no_argument_without_a_word() -> None:
     assert all([name, *what.split()] in lines for name, what in command.COMMANDS.items())
 
 
-def test_connections_are_asked_for_only_when_something_changed(
-    monkeypatch: pytest.MonkeyPatch,
+def test_a_forward_that_ends_by_itself_is_a_failure(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     class Fake:
-        """A forward that changes twice, at the second look and at the fifth, then ends."""
+        """A forward that somebody else has stopped."""
 
-        ports, reason, target, namespace, context = (), "over", "pod/web", "default", "test"
+        ports, reason, target, namespace, context = (), "over.", "pod/web", "default", "test"
         server = dialect = dialect_reason = ""
-        revision = looks = asked = 0
 
-        def wait(self, timeout: float) -> bool:
-            self.looks += 1
-            self.revision = (0, 0, 1, 1, 1, 2, 2, 2)[self.looks]
-            return self.looks == 7
-
-        def connections(self) -> list[Connection]:
-            self.asked += 1
-            return []
+        def events(self, *, past: bool) -> list[Event]:
+            assert past
+            return [Event("stopped", {"reason": self.reason})]
 
         def __enter__(self) -> Self:
             return self
@@ -157,10 +151,11 @@ def test_connections_are_asked_for_only_when_something_changed(
         def __exit__(self, *error: object) -> None:
             pass
 
-    fake = Fake()
-    monkeypatch.setattr(client, "forward_or_existing", lambda *_, **__: (fake, "started"))
-    assert main(["port-forward", "web", "80"]) == 1
-    assert (fake.looks, fake.asked) == (7, 4), "and once at the end"
+    monkeypatch.setattr(client, "forward_or_existing", lambda *_, **__: (Fake(), "started"))
+    assert main(["port-forward", "-o", "json", "web", "80"]) == 1
+    out, err = capsys.readouterr()
+    assert '"event": "stopped"' in out
+    assert err == "error: over.\n"
 
 
 @pytest.mark.parametrize(

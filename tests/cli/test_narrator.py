@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from kfwd_nb.cli.events import Event, Watcher
 from kfwd_nb.cli.narrator import Narrator, in_words, json_line
 from kfwd_nb.client import Connection
+from kfwd_nb.client.events import Event, closed, goes_to, opened
 
 pytestmark = pytest.mark.pure
 
@@ -36,13 +36,13 @@ def connection(number: int, *, closed: bool = False, reason: str = "", **facts: 
     return Connection(number, peer, 8080, 80, reason=reason, failed=failed, **facts)
 
 
-def names(watcher: Watcher, *connections: Connection, trouble: str = "") -> list[str]:
-    return [event.name for event in watcher.look(connections, trouble)]
-
-
-def tell(narrator: Narrator, watcher: Watcher, *connections: Connection) -> None:
-    for event in watcher.look(connections):
-        narrator.tell(event)
+def tell(narrator: Narrator, *connections: Connection) -> None:
+    for each in connections:
+        narrator.tell(opened(each))
+        if each.pod:
+            narrator.tell(goes_to(each))
+        if each.closed:
+            narrator.tell(closed(each))
 
 
 def test_each_address_of_each_port_has_a_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -57,69 +57,29 @@ def test_each_address_of_each_port_has_a_line(capsys: pytest.CaptureFixture[str]
 
 
 def test_the_time_is_the_connections_own() -> None:
-    events = {each.name: each for each in Watcher().look([connection(1, closed=True)])}
-    times = {name: json.loads(json_line(each))["time"] for name, each in events.items()}
-    assert times["opened"] == "1970-01-01T00:00:01.000Z"
-    assert times["closed"] == "1970-01-01T00:00:02.500Z"
-
-
-def test_each_connection_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
-    narrator, watcher = Narrator(), Watcher()
-    tell(narrator, watcher, connection(1))
-    tell(narrator, watcher, connection(1), connection(2))
-    done = connection(1, closed=True), connection(2), connection(3, closed=True)
-    tell(narrator, watcher, *done)
-    tell(narrator, watcher)
-    assert capsys.readouterr() == (3 * "Handling connection for 8080\n", "")
+    one = connection(1, closed=True)
+    times = [json.loads(json_line(each))["time"] for each in (opened(one), closed(one))]
+    assert times == ["1970-01-01T00:00:01.000Z", "1970-01-01T00:00:02.500Z"]
 
 
 def test_a_failed_connection_is_told_with_its_reason(capsys: pytest.CaptureFixture[str]) -> None:
-    narrator, watcher = Narrator(), Watcher()
-    tell(narrator, watcher, connection(1))
-    for _ in range(2):
-        tell(narrator, watcher, connection(1, closed=True, reason="nobody \x07listens."))
+    tell(Narrator(), connection(1, closed=True, reason="nobody \x07listens."))
     out, err = capsys.readouterr()
     assert out == "Handling connection for 8080\n"
     assert err == "error: an error occurred forwarding 8080 -> 80: nobody \\x07listens.\n"
 
 
-def test_what_was_forgotten_meanwhile_is_not_remembered_here() -> None:
-    watcher = Watcher()
-    for first in range(1, 1000, 10):
-        list(watcher.look([connection(number) for number in range(first, first + 10)]))
-    assert len(watcher._open) == 10
-
-
-def test_the_life_of_a_connection() -> None:
-    watcher = Watcher()
-    assert names(watcher, connection(1)) == ["opened"]
-    assert names(watcher, connection(1, state="waiting")) == ["waiting"]
-    assert names(watcher, connection(1, state="waiting")) == []
-    assert names(watcher, connection(1, pod="default/a", state="open")) == ["pod"]
-    assert names(watcher, connection(1, pod="default/b", state="open")) == ["pod"]
-    assert names(watcher, connection(1, pod="default/b", closed=True)) == ["closed"]
-    assert names(watcher, connection(1, pod="default/b", closed=True)) == []
-    assert names(watcher, connection(5, pod="default/b", closed=True)) == [
-        "missed",
-        "opened",
-        "pod",
-        "closed",
-    ]
-
-
-def test_trouble_and_its_end() -> None:
-    watcher = Watcher()
-    assert names(watcher, trouble="lost") == ["trouble"]
-    assert names(watcher, trouble="lost") == []
-    assert names(watcher, trouble="lost again") == ["trouble"]
-    assert names(watcher) == ["recovered"]
+def test_the_dialect_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    for narrator in (Narrator(verbose=True), Narrator(as_json=True)):
+        narrator.tell(Event("dialect", {"dialect": "spdy", "reason": "asked for"}))
+        assert capsys.readouterr() == ("", ""), "it is in `listening`"
 
 
 def test_json_is_one_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
-    narrator, watcher = Narrator(as_json=True), Watcher()
+    narrator = Narrator(as_json=True)
     narrator.tell(LISTENING)
     failed = connection(1, closed=True, reason="r\u00e9fus\n\x1b[31m", bytes_in=7)
-    tell(narrator, watcher, failed)
+    tell(narrator, failed)
     out, err = capsys.readouterr()
     assert err == ""
     assert out.isascii()
@@ -133,9 +93,9 @@ def test_json_is_one_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_more_words_go_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
-    narrator, watcher = Narrator(verbose=True), Watcher()
+    narrator = Narrator(verbose=True)
     narrator.tell(LISTENING)
-    tell(narrator, watcher, connection(1, pod="default/a", node="node-1", closed=True))
+    tell(narrator, connection(1, pod="default/a", node="node-1", closed=True))
     out, err = capsys.readouterr()
     assert out.count("\n") == 4
     assert "dialect spdy: the server refused WebSocket (403)\n" in err
@@ -147,7 +107,9 @@ def test_more_words_go_to_standard_error(capsys: pytest.CaptureFixture[str]) -> 
     "event",
     [
         Event("waiting", {"connection": 1}),
-        Event("missed", {"connections": 3}),
+        Event("gone", {"pod": "default/a", "node": "node-1"}),
+        Event("came", {"pod": "default/b", "node": ""}),
+        Event("missed", {"events": 3}),
         Event("trouble", {"reason": "the connection to the API server was lost."}),
         Event("recovered", {}),
         Event("stopped", {"reason": ""}),
@@ -155,4 +117,4 @@ def test_more_words_go_to_standard_error(capsys: pytest.CaptureFixture[str]) -> 
 )
 def test_every_event_has_words_and_json(event: Event) -> None:
     assert all(in_words(event))
-    assert json.loads(json_line(event))["event"] == event.name
+    assert json.loads(json_line(event))["event"] == event.kind

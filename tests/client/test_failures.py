@@ -60,7 +60,7 @@ def test_ports_that_are_not_there(relay, kubeconfig, target, port, what, hint):
     assert caught.value.hint == hint
 
 
-@pytest.mark.parametrize("ports", [(), ("70000",), ("abc:80",), (":0",), ("8080:80", "8080:81")])
+@pytest.mark.parametrize("ports", [("70000",), ("abc:80",), (":0",), ("8080:80", "8080:81")])
 def test_ports_that_cannot_be_meant_ask_no_cluster(relay, kubeconfig, ports):
     with pytest.raises(UsageError):
         forward("web", *ports)

@@ -399,9 +399,10 @@ def test_an_unknown_loop_is_refused_and_harms_nobody(relay, kubeconfig):
 
 def test_a_host_without_the_extension_shows_the_port(relay, kubeconfig):
     with forward("web", ":7") as fwd:
-        shown = fwd._repr_mimebundle_()["text/plain"]
-        assert f"127.0.0.1:{fwd.local_port} -> 7" in shown
-        assert "listening" in shown
+        bundle = fwd._repr_mimebundle_()
+        assert f"127.0.0.1:{fwd.local_port} -> 7" in bundle["text/plain"]
+        assert f"127.0.0.1:{fwd.local_port} -&gt; 7" in bundle["text/html"]
+        assert "listening" in bundle["text/plain"]
 
 
 def test_a_url_of_a_forward_with_several_ports_wants_to_know_which(relay, kubeconfig):

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
@@ -45,3 +48,40 @@ async def test_a_saved_table_shows_what_came_after_it(tmp_path: Path) -> None:
         assert "stopped" in table.data[form]
     for later in notebook.cells[3:5]:
         assert later.outputs == [], "an update belongs to the table that is there"
+
+
+def nbconvert(folder: Path, to: str, *first: str) -> str:
+    """What nbconvert makes of the cells, executed, after some other first lines."""
+    cells = [nbformat.v4.new_code_cell(each) for each in (*CELLS[:2], *first, *CELLS[2:])]
+    source = folder / "source.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), source)
+    folders = ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR")
+    environment = {name: str(folder / name.lower()) for name in folders}
+    words = ["nbconvert", "--execute", f"--to={to}", "--stdout", str(source)]
+    done = subprocess.run(
+        [sys.executable, "-m", *words],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.timeout(300)
+def test_a_web_page_shows_the_last_state(tmp_path: Path) -> None:
+    page = nbconvert(tmp_path, "html")
+    (table,) = re.findall(r'<details data-forward="pod/web">.*?</summary>', page, re.DOTALL)
+    assert re.search(r'<a href="http://localhost:400\d\d/"', table)
+    assert re.search(r'<span class="state stopped"[^>]*>stopped</span>', table)
+    assert "4 in all" in table
+
+
+@pytest.mark.timeout(300)
+def test_a_page_of_text_shows_the_last_state(tmp_path: Path) -> None:
+    page = nbconvert(tmp_path, "markdown", "%config Kfwd.display = 'text'")
+    assert "<div" not in page
+    (line,) = re.findall(r"localhost:400\d\d -> 80  pod/web .*", page)
+    assert "  stopped  4 open, 4 in all" in line

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,9 @@ from typing import Any
 
 import psutil
 import pytest
+
+from kfwd_nb.client.stable_port import stable_port
+from kfwd_nb.ports import Target
 
 pytestmark = pytest.mark.notebook
 
@@ -141,6 +145,50 @@ def test_the_end_of_a_kernel_is_the_end_of_everything(
     with socket.socket() as free:
         free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         free.bind(("127.0.0.1", port))
+
+
+def test_unloading_stops_forwards_and_reloading_keeps_them(new_kernel: Callable[..., Any]) -> None:
+    kernel = new_kernel()
+    kernel.ok("import sys, socket\n%load_ext kfwd_nb")
+    interval = kernel.ok("print(sys.getswitchinterval())").printed
+    kernel.ok("%kfwd up")
+    kernel.ok("echo = %portforward web :7")
+    connected = "s = socket.create_connection(('127.0.0.1', echo.local_port)); "
+    kernel.ok(f"{connected}s.sendall(b'one')")
+    assert kernel.ok("print(sys.getswitchinterval())").printed != interval
+    kernel.ok("%reload_ext kfwd_nb")
+    kernel.ok("s.sendall(b'two')")
+    assert kernel.ok("print(s.recv(6, socket.MSG_WAITALL))").printed == "b'onetwo'\n"
+    assert "already forwarding" in kernel.ok("%portforward web :7").text
+    table = kernel.ok("%unload_ext kfwd_nb").text
+    assert "stopped" in table, "the last state stands there"
+    assert kernel.ok("print(echo.state)").printed == "stopped\n"
+    assert kernel.ok("print(sys.getswitchinterval())").printed == interval
+    assert kernel.run(connected).reply["content"]["ename"] == "ConnectionRefusedError"
+    assert kernel.run("%portforward").status == "error"
+
+
+A_POD = """
+apiVersion: v1
+kind: Pod
+metadata: {{name: {name}}}
+spec: {{containers: [{{name: idle, command: [sleep, infinity]}}]}}
+"""
+
+
+def test_a_bookmark_survives_the_kernel(new_kernel: Callable[..., Any], tmp_path: Path) -> None:
+    """The embedded cluster has another name each time; that does not count."""
+    name = f"pod-{secrets.token_hex(4)}"  # nobody else on this machine derives its number
+    (tmp_path / "pod.yaml").write_text(A_POD.format(name=name))
+    kernel = new_kernel()
+    ports = []
+    for _ in range(2):
+        kernel.ok(f"%load_ext kfwd_nb\n%kfwd up -f {tmp_path}/pod.yaml")
+        ports.append(
+            int(kernel.ok(f"fwd = %portforward {name} :80\nprint(fwd.local_port)").printed)
+        )
+        kernel.restart()
+    assert ports == [stable_port("", "default", Target("pod", name), 80)] * 2
 
 
 FORK = """

@@ -140,10 +140,11 @@ def test_a_table_that_fails_does_not_stop_the_others(
 
 
 def test_tables_are_bounded(fake: Any, screen: Screen, follower: Follower) -> None:
-    forward = fake.make()
-    for _ in range(MAX_TABLES + 5):
-        follower.follow(live(forward, screen))
+    forward, frozen = fake.make(), []
+    for n in range(MAX_TABLES + 5):
+        follower.follow(live(forward, screen, freeze=lambda _, n=n: frozen.append(n)))
     assert len(follower._tables) == MAX_TABLES
+    assert frozen == [0, 1, 2, 3, 4], "one that stands still needs no kernel any more"
 
 
 def test_a_cell_that_runs_again_has_one_table(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -34,10 +35,46 @@ def only(run: Any) -> str:
         "%portforward web :80;",
         "if True:\n    %portforward web :80",
         "%portforward web :80  # the page",
+        "x = %portforward web :80;",
+        "x = %portforward web :80\nx;",
+        "def f():\n    %portforward web :80\nf()",
+        "def f():\n    fwd = %portforward web :80\n    return fwd\nf()",
+        "try:\n    x = %portforward web :80\nfinally:\n    pass",
+        "for n in (1,):\n    x = %portforward web :80",
+        "get_ipython().run_line_magic('portforward', 'web :80')",
+        "%time %portforward web :80",
+        "import asyncio\nx = %portforward web :80\nawait asyncio.sleep(0)\nx",
+        "x = %portforward web :80\nx = [x]",
     ],
 )
 def test_shown_exactly_once(kernel: Any, cell: str) -> None:
     assert "listening" in only(kernel.ok(cell))
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "%portforward --stop all",
+        "x = %portforward --stop all",
+        "x = %portforward --stop all\nx",
+        "%portforward --stop all;",
+        "%portforward --stop all\ny = 1",
+    ],
+)
+def test_what_was_stopped_is_said_exactly_once(kernel: Any, cell: str) -> None:
+    kernel.ok("%portforward web :80")
+    firsts = [each["content"]["data"]["text/plain"] for each in kernel.ok(cell).first_displays]
+    assert len(firsts) == 1
+    assert re.fullmatch(r"stopped: pod/web\nlocal port free again: 400\d\d", firsts[0])
+
+
+def test_shown_exactly_once_where_every_expression_is_shown(kernel: Any) -> None:
+    kernel.ok("%config InteractiveShell.ast_node_interactivity = 'all'")
+    try:
+        run = kernel.ok("%portforward a :80\n%portforward b :80\nx = %portforward c :80\nx")
+        assert len(run.displays) == 3
+    finally:
+        kernel.ok("%config InteractiveShell.ast_node_interactivity = 'last_expr'")
 
 
 def test_shown_once_each_in_a_loop(kernel: Any) -> None:

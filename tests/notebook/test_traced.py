@@ -97,3 +97,12 @@ def test_without_the_extension_it_is_a_line(up_kernel: Any) -> None:
     ]
     up_kernel.ok("%load_ext kfwd_nb")
     assert "nothing yet" in up_kernel.ok("Trace('web')").text
+
+
+@pytest.mark.notebook
+def test_it_obeys_the_form_that_is_forced(up_kernel: Any) -> None:
+    up_kernel.ok("from kfwd_nb.client.trace import Trace")
+    up_kernel.ok("%config Kfwd.display = 'text'")
+    assert [list(each) for each in up_kernel.ok("Trace('web')").bundles] == [["text/plain"]]
+    up_kernel.ok("%config Kfwd.display = 'auto'")
+    assert "text/html" in up_kernel.ok("Trace('web')").bundles[0]

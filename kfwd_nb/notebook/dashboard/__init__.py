@@ -1,0 +1,13 @@
+"""`kfwd_nb.Dashboard()`: all forwards of a kernel, to see and to handle with the mouse.
+
+`widget` hears the browser and tells it what has changed; `state` makes rows of forwards, and what
+changed between two looks (pure); `choices` is what there is to forward to; `actions` start, stop
+and restart; `history` is the throughput of the last minutes (pure). `dashboard.js` and
+`dashboard.css` are what the browser runs.
+"""
+
+from __future__ import annotations
+
+from kfwd_nb.notebook.dashboard.widget import Dashboard
+
+__all__ = ["Dashboard"]

@@ -1,0 +1,249 @@
+"""The widget: what the browser says goes to `actions` and `choices`, what changes goes to it.
+
+Two outputs stand under its cell. The first is the plain table of all forwards, which every host can
+show and every saved notebook keeps; the browser hides it while the second one, the widget, lives.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anywidget
+import traitlets
+from IPython.core.interactiveshell import InteractiveShell
+
+from kfwd_nb.errors import KfwdError, LimitError, printable
+from kfwd_nb.notebook.dashboard import actions, state
+from kfwd_nb.notebook.dashboard.choices import Place, choices
+from kfwd_nb.notebook.dashboard.events import Log
+from kfwd_nb.notebook.dashboard.history import History
+from kfwd_nb.notebook.live import EveryForward, LiveTable, follower
+from kfwd_nb.notebook.output import Output
+from kfwd_nb.notebook.rate import RateMeter
+from kfwd_nb.notebook.settings import wanted_form
+
+if TYPE_CHECKING:
+    from kfwd_nb.client import Forward
+    from kfwd_nb.notebook.render import Bundle
+
+HERE = Path(__file__).parent
+
+MAX_BUSY = 16
+"""Actions and questions of a dashboard under way at once; one more is refused in words."""
+
+STILL_INTERVAL = 2.0
+"""Seconds between two updates of the plain form, which nobody sees while the widget lives."""
+
+SEEN_ABOVE = "The dashboard lives while its kernel runs; its last state stands above."
+
+CLOSED = {
+    "text/html": '<p class="kfwd">This was a dashboard; what it showed last stands above.</p>',
+    "text/plain": "This was a dashboard; what it showed last stands above.",
+}
+
+log = logging.getLogger(__name__)
+
+
+class Dashboard(anywidget.AnyWidget):
+    """All forwards of this kernel: start, stop and restart them, and see what passes, live.
+
+    ::
+
+        import kfwd_nb
+        kfwd_nb.Dashboard()
+
+    Several dashboards and tables show the same forwards and agree with each other.
+    """
+
+    _esm = HERE / "dashboard.js"
+    _css = HERE / "dashboard.css"
+
+    still = traitlets.Unicode(help="marks the plain form, which a living widget hides").tag(
+        sync=True
+    )
+
+    snapshot = traitlets.Dict(help="what a browser begins with; then come differences").tag(
+        sync=True
+    )
+
+    def __init__(self) -> None:
+        from kfwd_nb import client
+
+        self._lock = threading.RLock()
+        self._source = EveryForward(client.forwards)
+        self._sent = state.State()
+        self._seen: object = None
+        self._meters: dict[int, RateMeter] = {}
+        self._moving = False
+        self._history = History()
+        self._log = Log()
+        self._stale = False
+        self._stilled = 0.0
+        self._busy = 0
+        self._outputs: list[tuple[LiveTable, Output]] = []
+        self.owner = ("", "")
+        self.over = False
+        super().__init__(still=secrets.token_hex(8))
+        self.on_msg(self._heard)
+        follower.follow(self)
+
+    # -- display ----------------------------------------------------------------------------------
+
+    def show(self) -> None:
+        """Show it in the running cell: its plain form, and the widget."""
+        still, live = Output(), Output()
+
+        def show(bundle: Bundle) -> None:
+            html = f'<div data-kfwd-still="{self.still}">{bundle["text/html"]}</div>'
+            still.show(bundle | {"text/html": html})
+
+        table = LiveTable(self._source, show, endless=True, settle=still.settle)
+        table.refresh()
+        if wanted_form(InteractiveShell.instance()) == "widget":
+            live.show(self.bundle() | {"text/html": _sentence(SEEN_ABOVE)})
+        self._outputs.append((table, live))
+
+    def bundle(self) -> dict[str, Any]:
+        """The widget, and its plain forms for hosts that know no widgets."""
+        from kfwd_nb.notebook.render import table_bundle
+        from kfwd_nb.notebook.table import build
+
+        data, _ = super()._repr_mimebundle_() or ({}, {})
+        return {**data, **table_bundle(build(self._source(), {}, time.time()))}
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[Any, Any], dict[Any, Any]]:
+        return self.bundle(), {}
+
+    def close(self) -> None:
+        """End it; under its cells stays the plain form of what there is now."""
+        self.freeze()
+        self.over = True
+        self._outputs.clear()
+        super().close()
+
+    # -- notebook.live.Followed -------------------------------------------------------------------
+
+    def refresh(self) -> bool:
+        """Tell the browsers what has changed; False if nothing has."""
+        now = time.monotonic()
+        with self._lock:
+            changed = not self.over and self._refresh(time.time(), now)
+            self._stale = self._stale or changed
+        if self._stale and now - self._stilled >= STILL_INTERVAL:
+            self._stale, self._stilled = False, now
+            for table, _ in self._outputs:
+                table.refresh()
+        return changed
+
+    def settle(self) -> None:
+        """At the end of a cell: a saved notebook shows what there is now."""
+        for table, _ in self._outputs:
+            table.settle()
+
+    def freeze(self) -> None:
+        """Leave the plain form alone: without its kernel the widget is an empty box."""
+        for table, live in self._outputs:
+            with contextlib.suppress(Exception):  # the frontend may be gone
+                table.refresh()
+                live.freeze(CLOSED)
+
+    def _refresh(self, wall: float, now: float) -> bool:
+        forwards = self._source()
+        sample = self._history.take(
+            {id(each): (each.totals.bytes_in, each.totals.bytes_out) for each in forwards}, wall
+        )
+        seen = [(id(each), each.revision, each.state) for each in forwards]
+        if seen == self._seen and not self._moving and sample is None:
+            return False
+        self._seen = seen
+        meters = {id(each): self._meters.get(id(each)) or RateMeter() for each in forwards}
+        rates = {id(each): meters[id(each)].read(each.totals, now) for each in forwards}
+        self._meters = meters
+        self._moving = any(each.inward or each.outward for each in rates.values())
+        new = state.read(forwards, rates)
+        changed = state.difference(self._sent, new)
+        self._sent = new
+        if sample is not None:
+            changed["sample"] = sample
+        if events := self._log.read(forwards):
+            changed["events"] = events
+        if changed:
+            self.send({"kind": "changed", "now": wall, **changed})
+        return bool(changed)
+
+    def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:
+        """As `ipywidgets` asks for it; a browser that begins gets what the others have."""
+        found: dict[str, Any] = super().get_state(key, drop_defaults)
+        if "snapshot" in found:
+            with self._lock:
+                whole = self._sent.whole()
+                found["snapshot"] = whole | {
+                    "now": time.time(),
+                    "samples": self._history.samples,
+                    "events": self._log.lines,
+                }
+        return found
+
+    # -- what the browser says --------------------------------------------------------------------
+
+    def _heard(self, _: object, content: object, __: object) -> None:
+        """On the kernel's thread, or on a subshell's: nothing is waited for here."""
+        if not isinstance(content, Mapping):
+            return
+        number, kind = content.get("number"), content.get("kind")
+        if not isinstance(number, int) or kind not in ("act", "choose"):
+            return
+        self.send({"kind": "taken", "number": number})
+        work = self._act if kind == "act" else self._choose
+        if self._busy >= MAX_BUSY:
+            limit = LimitError(f"{MAX_BUSY} things are under way; wait for one to end.")
+            self.send({"kind": "done", "number": number, "error": actions.words_of(limit)})
+            return
+        self._busy += 1
+        threading.Thread(
+            target=self._work, args=(work, number, content), name="kfwd-dashboard", daemon=True
+        ).start()
+
+    def _work(
+        self,
+        work: Callable[[int, Mapping[str, Any]], dict[str, Any]],
+        number: int,
+        content: Mapping[str, Any],
+    ) -> None:
+        try:
+            answer = work(number, content)
+        except KfwdError as error:
+            answer = {"error": printable(actions.words_of(error))}
+        except Exception as error:
+            log.exception("a dashboard's %s", content.get("kind"))
+            answer = {"error": printable(f"an internal error: {error!r}.")}
+        finally:
+            self._busy -= 1
+        follower.refresh()
+        if not self.over:
+            self.send({"kind": "done", "number": number, **answer})
+
+    def _act(self, number: int, content: Mapping[str, Any]) -> dict[str, Any]:
+        def tell(line: str) -> None:
+            self.send({"kind": "said", "number": number, "line": printable(line)})
+
+        note = actions.perform(str(content.get("what")), content, self._forward_of, tell)
+        return {"note": printable(note)}
+
+    def _choose(self, number: int, content: Mapping[str, Any]) -> dict[str, Any]:
+        words = (str(content.get(name) or "") for name in ("context", "namespace", "target"))
+        return {"choices": choices(Place(*words))}
+
+    def _forward_of(self, key: str) -> Forward:
+        return actions.find(self._source(), key)
+
+
+def _sentence(text: str) -> str:
+    return f'<p class="kfwd">{text}</p>'

@@ -1,0 +1,146 @@
+"""The dashboard in JupyterLab, as a person uses it."""
+
+from __future__ import annotations
+
+import urllib.request
+
+import pytest
+
+pytestmark = pytest.mark.browser
+
+LOAD = "%load_ext kfwd_nb\nimport kfwd_nb"
+SHOW = "kfwd_nb.Dashboard()"
+
+
+@pytest.fixture
+def shown(open_lab, cluster):
+    """A lab with a dashboard over the session's cluster, and one more cell to run."""
+
+    def show(cell: str = ""):
+        setup = f"{LOAD}\nimport os; os.environ['KUBECONFIG'] = {str(cluster.kubeconfig)!r}"
+        lab = open_lab(setup, SHOW, cell)
+        for number in (0, 1):
+            lab.run(number)
+            lab.ran(number)
+        lab.board = lab.page.locator(".kfwd-dashboard")
+        lab.board.wait_for()
+        return lab
+
+    return show
+
+
+def offered(lab, field: str) -> list[str]:
+    selector = f".kfwd-dashboard label.{field} datalist option"
+    lab.page.wait_for_selector(selector, state="attached")
+    return lab.page.eval_on_selector_all(selector, "all => all.map(each => each.value)")
+
+
+def start(lab, target: str, port: str) -> None:
+    lab.board.locator("input[name=target]").fill(target)
+    lab.board.locator("input[name=port]").fill(port)
+    lab.board.locator("button.primary").click()
+
+
+def address(lab) -> str:
+    return lab.board.locator(".address a").first.get_attribute("href")
+
+
+def test_a_forward_is_chosen_started_used_stopped_and_started_again_with_the_mouse(shown):
+    lab = shown()
+    assert {"svc/api", "deploy/api", "web", "db"} <= set(offered(lab, "target"))
+    lab.board.locator("input[name=target]").fill("svc/api")
+    lab.board.locator("input[name=target]").press("Tab")
+    assert offered(lab, "port") == ["80"]
+    lab.page.wait_for_function("document.querySelector('label.port input').value === '80'")
+    lab.board.locator("button.primary").click()
+    lab.board.locator(".state.listening").wait_for()
+    where = address(lab)
+    for _ in range(3):
+        assert urllib.request.urlopen(where).read()
+    rows = lab.board.locator(".connections tbody tr")
+    rows.nth(2).wait_for()
+    lab.board.locator("td.actions button", has_text="Stop").click()
+    lab.board.locator(".state.stopped").wait_for()
+    with pytest.raises(OSError):
+        urllib.request.urlopen(where)
+    lab.board.locator("td.actions button", has_text="Restart").click()
+    lab.board.locator(".state.listening").wait_for()
+    assert address(lab) == where, "a bookmark survives"
+    assert urllib.request.urlopen(where).read()
+    assert "listens" in lab.board.locator("[role=log]").inner_text()
+    assert lab.errors == []
+
+
+def test_a_mistake_is_said_in_the_clusters_words(shown):
+    lab = shown()
+    start(lab, "nosuch", "80")
+    lab.board.locator(".status.bad:not(:empty)").wait_for()
+    said = lab.board.locator(".status").inner_text()
+    assert 'Pod "nosuch" not found' in said
+    start(lab, "web", "")
+    lab.page.wait_for_function(
+        "document.querySelector('.kfwd-dashboard .status').textContent.includes('choose a port')"
+    )
+    assert lab.errors == []
+
+
+def test_a_click_acts_while_a_cell_blocks(shown):
+    """Comm messages go by a subshell (JEP 91): JupyterLab opens one for widgets."""
+    lab = shown("import time\nwhile not done: time.sleep(0.05)")
+    lab.page.locator(".jp-Cell .cm-content").nth(2).fill(
+        "from pathlib import Path\nimport time\nwhile not Path('go').exists(): time.sleep(0.05)"
+    )
+    start(lab, "web", "80")
+    lab.board.locator(".state.listening").wait_for()
+    lab.run(2)
+    lab.page.wait_for_function("document.body.innerText.includes('[*]')")
+    lab.board.locator("td.actions button", has_text="Stop").click()
+    lab.board.locator(".state.stopped").wait_for()
+    assert lab.running(2)
+    (lab.server.root / "go").touch()
+    lab.ran(2)
+    (lab.server.root / "go").unlink()
+
+
+def test_rows_are_searched_and_sorted(shown):
+    lab = shown()
+    start(lab, "web", "80")
+    lab.board.locator(".state.listening").wait_for()
+    for size in (10, 3000, 500):
+        urllib.request.urlopen(address(lab) + f"bytes/{size}").read()
+    rows = lab.board.locator(".connections tbody tr")
+    rows.nth(2).wait_for()
+    head = lab.board.locator(".connections th", has_text="In")
+    head.locator("button").click()
+    lab.page.wait_for_selector(".connections th[aria-sort=descending] >> text=In")
+    lab.page.wait_for_function(
+        "document.querySelector('.connections tbody tr td').textContent === '2'"
+    )
+    head.locator("button").click()
+    lab.page.wait_for_function(
+        "document.querySelector('.connections tbody tr td').textContent === '1'"
+    )
+    lab.board.locator("input[type=search]").fill("nothing like it")
+    lab.page.wait_for_selector("text=No connection fits.")
+    lab.board.locator("input[type=search]").fill("web")
+    rows.nth(2).wait_for()
+
+
+def test_what_was_saved_shows_the_last_state_when_the_kernel_is_gone(shown):
+    lab = shown()
+    start(lab, "web", "80")
+    lab.board.locator(".state.listening").wait_for()
+    where = address(lab)
+    urllib.request.urlopen(where).read()
+    port = where.rstrip("/").rpartition(":")[2]
+    still = lab.page.locator("[data-kfwd-still]")
+    lab.page.wait_for_function(
+        "document.querySelector('[data-kfwd-still]').textContent.includes('1 in all')"
+    )
+    assert not still.is_visible(), "the widget stands for it"
+    lab.save()
+    lab.shut_down()
+    lab.open()
+    still.wait_for()
+    assert f"localhost:{port}" in still.inner_text()
+    assert "1 in all" in still.inner_text()
