@@ -9,9 +9,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from kfwd_nb.client.pool import Budget, Pool
 from kfwd_nb.errors import (
@@ -22,6 +23,7 @@ from kfwd_nb.errors import (
     UsageError,
 )
 from kfwd_nb.kube.api import ApiClient
+from kfwd_nb.kube.api_wire import connect
 from kfwd_nb.kube.kubeconfig import ClusterAccess
 from kfwd_nb.kube.objects import Pod
 from kfwd_nb.kube.portforward import open_spdy, open_websocket
@@ -29,6 +31,10 @@ from kfwd_nb.protocol.connect import Authority
 from kfwd_nb.transport.http1_client import UpgradeError
 from kfwd_nb.transport.portforward import PortforwardConnection
 from kfwd_nb.transport.stream import ByteStream
+from kfwd_nb.transport.tunnel import Tunnel
+
+if TYPE_CHECKING:
+    from kfwd_nb.client.trace import Trace
 
 DialectName = Literal["connect", "websocket", "spdy"]
 
@@ -61,6 +67,8 @@ class Dialect(ABC):
         name: see the module.
         reason: why this one, in a clause.
         half_closes: an end of our direction reaches the pod, and the other direction lives on.
+        trace: records what is opened from now on, over connections of its own. Any thread may set
+            it; the next `open` heeds it.
     """
 
     name: DialectName
@@ -68,6 +76,7 @@ class Dialect(ABC):
     def __init__(self, reason: str, *, half_closes: bool) -> None:
         self.reason = reason
         self.half_closes = half_closes
+        self.trace: Trace | None = None
 
     @abstractmethod
     async def open(self, pod: Pod, port: int, *, fresh: bool = False) -> ByteStream:
@@ -91,17 +100,54 @@ class ConnectDialect(Dialect):
 
     name: DialectName = "connect"
 
-    def __init__(self, api: Api, reason: str) -> None:
+    def __init__(self, access: ClusterAccess, api: Api, reason: str) -> None:
         super().__init__(reason, half_closes=True)
+        self._access = access
         self._api = api
+        self._traced: tuple[Trace, Tunnel] | None = None
+        self._left: set[Tunnel] = set()  # of former traces, until their streams are over
+        self._turn = asyncio.Lock()
 
     async def open(self, pod: Pod, port: int, *, fresh: bool = False) -> ByteStream:
         """See `Dialect.open`; answered when the port inside the pod is connected."""
-        tunnel = (await self._api()).tunnel
+        tunnel = await self._tunnel()
         if tunnel is None:
             raise LostError("the relay does not speak HTTP/2 here (a proxy in between?).")
         authority = Authority("pod", pod.metadata.namespace, pod.metadata.name, port)
         return await tunnel.connect(str(authority))
+
+    async def _tunnel(self) -> Tunnel | None:
+        """The API client's, which carries all else, too; under a trace one that does not."""
+        if self.trace is None and self._traced is None:
+            return (await self._api()).tunnel
+        async with self._turn:
+            trace = self.trace
+            if self._traced is not None:
+                of, tunnel = self._traced
+                if of is trace and tunnel.alive:
+                    tunnel.renew(await self._access.headers())
+                    return tunnel
+                self._leave(tunnel)
+                self._traced = None
+            if trace is None:
+                return (await self._api()).tunnel
+            opened = await connect(self._access, lambda: trace.tap(self.name))
+            if not isinstance(opened, Tunnel):
+                return None
+            self._traced = trace, opened
+            return opened
+
+    def _leave(self, tunnel: Tunnel) -> None:
+        self._left.add(tunnel)
+        tunnel.closed.add_done_callback(lambda _: self._left.discard(tunnel))
+        tunnel.retire()
+
+    def close(self) -> None:
+        """See `Dialect.close`."""
+        traced = [self._traced[1]] if self._traced is not None else []
+        for tunnel in (*traced, *self._left):
+            tunnel.close(LostError("the forward was stopped."))
+        self._traced = None
 
 
 class UpgradedDialect(Dialect):
@@ -115,6 +161,7 @@ class UpgradedDialect(Dialect):
         self._access = access
         self._budget = Budget()
         self._pools: dict[str, Pool] = {}
+        self._heeded: Trace | None = None  # whose connections the pools hold
 
     async def open(self, pod: Pod, port: int, *, fresh: bool = False) -> ByteStream:
         """See `Dialect.open`; nothing is waited for but a free connection."""
@@ -146,18 +193,23 @@ class UpgradedDialect(Dialect):
         self._pools.clear()
 
     def _pool(self, pod: Pod) -> Pool:
-        uid = pod.metadata.uid
+        trace, uid = self.trace, pod.metadata.uid
+        if trace is not self._heeded:
+            self._heeded = trace
+            while self._pools:
+                self._pools.popitem()[1].retire("the connections are opened anew, for a trace.")
         pool = self._pools.pop(uid, None)
         if pool is None:
-            pool = Pool(lambda: self._open_one(pod), self._budget)
+            pool = Pool(lambda: self._open_one(pod, trace), self._budget)
             while len(self._pools) >= MAX_POOLS:
                 self._pools.pop(next(iter(self._pools))).retire()
         self._pools[uid] = pool  # the last one is the one that was used last
         return pool
 
-    async def _open_one(self, pod: Pod) -> PortforwardConnection:
+    async def _open_one(self, pod: Pod, trace: Trace | None) -> PortforwardConnection:
         opener = open_websocket if self.name == "websocket" else open_spdy
-        return await opener(self._access, pod.metadata.namespace, pod.metadata.name)
+        tap = None if trace is None else lambda: trace.tap(self.name)
+        return await opener(self._access, pod.metadata.namespace, pod.metadata.name, tap)
 
 
 async def is_relay(api: ApiClient) -> bool:
@@ -181,7 +233,8 @@ async def choose(access: ClusterAccess, api: Api, pod: Pod, wanted: DialectName 
                 f"{access.server} is no kfwd relay, and only those speak the dialect connect.",
                 hint="leave --dialect out, or use websocket or spdy.",
             )
-        return ConnectDialect(api, "asked for" if wanted else "the server is a kfwd relay")
+        reason = "asked for" if wanted else "the server is a kfwd relay"
+        return ConnectDialect(access, api, reason)
     if wanted is not None:
         dialect = UpgradedDialect(access, wanted, "asked for", half_closes=relay)
         await _warmed(dialect, pod)

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 
 from kfwd_nb.client import conditions, events, holder
 from kfwd_nb.client.connection import Connection, Totals
@@ -33,6 +33,9 @@ from kfwd_nb.errors import LimitError, LostError, UsageError, WaitError
 from kfwd_nb.kube.kubeconfig import ClusterAccess
 from kfwd_nb.ports import PortSpec, Target, bracketed
 from kfwd_nb.transport.descriptors import raise_descriptor_limit
+
+if TYPE_CHECKING:
+    from kfwd_nb.client.trace import Trace
 
 MAX_CLOSED = 200
 """Closed connections that a forward remembers for its table; older ones live on in `totals`."""
@@ -121,6 +124,7 @@ class Forward:
         self._stopped = threading.Event()
         self._shared = False
         self._watchdog: Watchdog | None = None
+        self._trace: Trace | None = None
 
     # -- what a person asks -----------------------------------------------------------------------
 
@@ -304,6 +308,49 @@ class Forward:
             bytes_out=self._bytes_out,
         )
 
+    def trace(self, limit: int | None = None) -> Trace:
+        """Record the frames of all connections that are opened from now on.
+
+        They go over connections to the server that are opened for it; those that are open stay as
+        they are, and are not in it. A trace that records already is stopped.
+
+        A `with` block waits a moment for the last frames of what it opened, and ends the trace; on
+        the kernel's own loop (`loop="kernel"`) only `async with` can wait.
+
+        Args:
+            limit: frames that are kept, the latest; `trace.MAX_FRAMES` unless it is said.
+
+        Raises:
+            UsageError: the forward does not listen, or nobody can keep so many frames.
+        """
+        dialect = self._dialer.dialect if self._dialer is not None else None
+        if dialect is None or not self.ready:
+            raise UsageError(f"{self.name} is {self.state}: nothing passes that can be traced.")
+        from kfwd_nb.client.trace import MAX_FRAMES, Trace
+
+        before = set(self._open)
+        trace = Trace(
+            self.name,
+            MAX_FRAMES if limit is None else limit,
+            before=len(before),
+            detach=self._untrace,
+            settled=lambda: not (set(self._open) - before),
+            blocks=self.parameters.loop == "kernel",
+        )
+        former, self._trace = self._trace, trace
+        dialect.trace = trace
+        if former is not None:
+            former.stop()
+        return trace
+
+    def _untrace(self, trace: Trace) -> None:
+        """The trace was stopped: connections are ordinary ones again, if it was the last."""
+        dialect = self._dialer.dialect if self._dialer is not None else None
+        if self._trace is trace:
+            self._trace = None
+            if dialect is not None:
+                dialect.trace = None
+
     def __repr__(self) -> str:
         return f"<Forward {self._described()} ({self.state})>"
 
@@ -485,6 +532,8 @@ class Forward:
             switch_interval.release()
         if self._watchdog is not None:
             self._watchdog.stop()
+        if self._trace is not None:
+            self._trace.stop()
         for session in list(self._open.values()):
             session.end()
         if self._open:

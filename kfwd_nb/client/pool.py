@@ -100,7 +100,7 @@ class Pool:
         Raises:
             LimitError: all of `MAX_UPGRADED` were in use for `LINE_TIMEOUT`.
             UnavailableError: the API server has not given one in that time.
-            LostError: the pod is gone (`retire`), or all is being ended (`close`).
+            LostError: the pool was retired, or all is being ended (`close`).
             KfwdError: none can be opened; the kind says why.
         """
         if self._closed:
@@ -153,9 +153,9 @@ class Pool:
         for connection in list(self._all):
             connection.close(error)
 
-    def retire(self) -> None:
-        """The pod is gone: end what is idle, and the rest when it is free."""
-        self._end(LostError("the pod is gone."))
+    def retire(self, why: str = "the pod is gone.") -> None:
+        """End what is idle, and the rest when it is free; those in line hear why."""
+        self._end(LostError(why))
         while self._idle:
             self._idle.pop().close()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 
 from kfwd_nb.errors import KfwdError, UnauthorizedError
 from kfwd_nb.kube.access import ClusterAccess
@@ -12,6 +13,7 @@ from kfwd_nb.kube.api_errors import refusal
 from kfwd_nb.kube.credentials import Credential
 from kfwd_nb.transport.http import error_of_response
 from kfwd_nb.transport.http1_client import Http1Client
+from kfwd_nb.transport.tap import MakeTap
 from kfwd_nb.transport.tunnel import NoHttp2Error, Tunnel
 
 UNAUTHORIZED = 401
@@ -44,7 +46,7 @@ class Wire:
     async def open(cls, access: ClusterAccess) -> Wire:
         """Connect; see `ApiClient.open`."""
         certificate = (await access.credential()).certificate
-        return cls(await _connect(access), access, certificate)
+        return cls(await connect(access), access, certificate)
 
     @property
     def tunnel(self) -> Tunnel | None:
@@ -114,7 +116,7 @@ class Wire:
 
     async def _reconnect(self, now: Credential) -> None:
         assert self.access is not None
-        new, old = await _connect(self.access), self.tunnel
+        new, old = await connect(self.access), self.tunnel
         self._connection, self._certificate = new, now.certificate
         if old is not None:
             self._retired.add(old)
@@ -128,8 +130,13 @@ class Wire:
         return path if self.access is None else self.access.path(path)
 
 
-async def _connect(access: ClusterAccess) -> Tunnel | Http1Client:
-    endpoint = await access.endpoint()
+async def connect(access: ClusterAccess, tap: MakeTap | None = None) -> Tunnel | Http1Client:
+    """A new connection to the server; `tap` makes what listens to it.
+
+    Raises:
+        KfwdError: see `ApiClient.open`.
+    """
+    endpoint = replace(await access.endpoint(), tap=tap)
     if endpoint.tls is None:
         return Http1Client(endpoint, access.headers)
     try:

@@ -7,6 +7,7 @@ a WebSocket that carries the same SPDY.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TypeVar
 
 from kfwd_nb.kube.access import ClusterAccess
@@ -17,9 +18,12 @@ from kfwd_nb.protocol.portforward import PROTOCOL, TUNNEL, VERSION_HEADER
 from kfwd_nb.transport import websocket
 from kfwd_nb.transport.http1_client import Upgraded, UpgradeError, upgrade
 from kfwd_nb.transport.portforward import PortforwardConnection
+from kfwd_nb.transport.tap import MakeTap
 
 
-async def open_spdy(access: ClusterAccess, namespace: str, pod: str) -> PortforwardConnection:
+async def open_spdy(
+    access: ClusterAccess, namespace: str, pod: str, tap: MakeTap | None = None
+) -> PortforwardConnection:
     """POST and `Upgrade: SPDY/3.1`.
 
     Raises:
@@ -30,14 +34,17 @@ async def open_spdy(access: ClusterAccess, namespace: str, pod: str) -> Portforw
     async def ask() -> Upgraded:
         headers = await access.headers()
         headers |= {"upgrade": "SPDY/3.1", VERSION_HEADER: PROTOCOL}
-        return await upgrade(await access.endpoint(), _path(access, namespace, pod), headers)
+        endpoint = replace(await access.endpoint(), tap=tap)
+        return await upgrade(endpoint, _path(access, namespace, pod), headers)
 
     connection = PortforwardConnection()
     (await _asked(access, ask)).begin(connection.protocol)
     return connection
 
 
-async def open_websocket(access: ClusterAccess, namespace: str, pod: str) -> PortforwardConnection:
+async def open_websocket(
+    access: ClusterAccess, namespace: str, pod: str, tap: MakeTap | None = None
+) -> PortforwardConnection:
     """GET and the subprotocol `SPDY/3.1+portforward.k8s.io`.
 
     Raises:
@@ -47,7 +54,7 @@ async def open_websocket(access: ClusterAccess, namespace: str, pod: str) -> Por
 
     async def ask() -> websocket.OpenedWebSocket:
         return await websocket.open_websocket(
-            await access.endpoint(),
+            replace(await access.endpoint(), tap=tap),
             _path(access, namespace, pod),
             await access.headers(),
             [TUNNEL],

@@ -10,6 +10,7 @@
     progress      what takes long                   notice    what an exec plugin says
     settings      `%config Kfwd`                    proxies   what would catch a local port
     shown         everything is shown exactly once  completion  the Tab key
+    traced        a trace's table                   playing   one request of it, step by step
     demo          `make demo`
 
 IPython is imported here and nowhere else. Nothing heavy is imported before it is used, because

@@ -11,17 +11,25 @@ from kfwd_nb.notebook.completion import Completer
 from kfwd_nb.notebook.kfwd import KfwdMagics
 from kfwd_nb.notebook.live import follower
 from kfwd_nb.notebook.portforward import PortforwardMagics, show_forward
-from kfwd_nb.notebook.render import link_html
-from kfwd_nb.notebook.settings import Kfwd, configurables, made_for
+from kfwd_nb.notebook.render import in_form, link_html
+from kfwd_nb.notebook.settings import Kfwd, configurables, made_for, wanted_form
 from kfwd_nb.notebook.shown import Shown
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from kfwd_nb.client.playback import Playback
+    from kfwd_nb.client.trace import Trace
+    from kfwd_nb.notebook.render import Bundle
+
 MAGICS = ("portforward", "kfwd")
 
 LINK = ("kfwd_nb.client.links", "Link")
 """Module and name of what `fwd.link` is."""
+
+TRACE = ("kfwd_nb.client.trace", "Trace")
+PLAYBACK = ("kfwd_nb.client.playback", "Playback")
+"""Those of what `fwd.trace()` and `trace.play()` return."""
 
 
 class Extension:
@@ -48,6 +56,8 @@ class Extension:
         self._shell.ast_transformers.append(self._fold)
         self._shown.register()
         self._html().for_type_by_name(*LINK, link_html)
+        self._bundles().for_type_by_name(*TRACE, self._trace)
+        self._bundles().for_type_by_name(*PLAYBACK, self._playback)
         self._completer.register()
         self._shell.events.register("post_run_cell", _settle)
 
@@ -61,6 +71,8 @@ class Extension:
         self._shell.ast_transformers.remove(self._fold)
         self._shown.unregister()
         self._html().pop(".".join(LINK), None)
+        for home in (TRACE, PLAYBACK):
+            self._bundles().pop(".".join(home), None)
         self._completer.unregister()
         self._shell.events.unregister("post_run_cell", _settle)
         self._shell.events.register("post_run_cell", self._leave)
@@ -69,6 +81,21 @@ class Extension:
         formatter = self._shell.display_formatter
         assert formatter is not None
         return formatter.formatters["text/html"]
+
+    def _bundles(self) -> Any:
+        formatter = self._shell.display_formatter
+        assert formatter is not None
+        return formatter.mimebundle_formatter
+
+    def _trace(self, trace: Trace) -> Bundle:
+        from kfwd_nb.notebook.traced import trace_bundle
+
+        return in_form(trace_bundle(trace), wanted_form(self._shell))
+
+    def _playback(self, playback: Playback) -> Bundle:
+        from kfwd_nb.notebook.playing import play_bundle
+
+        return in_form(play_bundle(playback), wanted_form(self._shell))
 
     def _leave(self, _: object) -> None:
         """At the end of the cell that unloaded; by then `%reload_ext` has loaded again."""

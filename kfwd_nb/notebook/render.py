@@ -71,6 +71,11 @@ def sheet_bundle(sheet: Sheet) -> Bundle:
     }
 
 
+def rendered(template: str, **values: Any) -> str:
+    """A template of `templates/`; what is put in is escaped."""
+    return _template(template).render(**values)
+
+
 def link_html(link: Link) -> str:
     """A link that can be clicked, also where it begins at the root of the page's host."""
     return _template("link.html").render(link=link)

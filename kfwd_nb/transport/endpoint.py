@@ -16,6 +16,7 @@ from typing import Any
 from kfwd_nb.errors import ConfigError, LostError, UnavailableError
 from kfwd_nb.ports import bracketed
 from kfwd_nb.transport.plain_transport import PlainTransport
+from kfwd_nb.transport.tap import MakeTap, TappedProtocol
 from kfwd_nb.transport.tls_transport import TlsTransport, handshake
 
 CONNECT_TIMEOUT = 10.0
@@ -37,6 +38,7 @@ class Endpoint:
         server_hostname: the name that the certificate must carry, if it is not `host`.
         proxy: URL of a proxy in between: `http://`, `https://` or `socks5://`, with
             `USER:PASSWORD@` where it asks for that; None goes straight.
+        tap: makes what listens to a new connection, above TLS; None: nobody does.
     """
 
     host: str
@@ -44,6 +46,7 @@ class Endpoint:
     tls: ssl.SSLContext | None
     server_hostname: str | None = None
     proxy: str | None = None
+    tap: MakeTap | None = None
 
     def __str__(self) -> str:
         return f"{bracketed(self.host)}:{self.port}"
@@ -169,6 +172,8 @@ async def _begin(
 ) -> str | None:
     """TLS, if there shall be any, on a connected socket; then `protocol` on that."""
     context, name = endpoint.tls, endpoint.server_hostname or endpoint.host
+    if endpoint.tap is not None:
+        protocol = TappedProtocol(protocol, endpoint.tap())
     loop = asyncio.get_running_loop()
     if sys.platform == "win32":  # its loop watches no descriptors
         if context is None:

@@ -1,0 +1,288 @@
+"""What `Forward.trace()` returns: the frames between this client and its server, as they passed.
+
+A trace has connections of its own: header blocks are compressed with all that a connection carried
+before, so one that stands already could be read only in part. What is opened under a trace goes
+over connections that are tapped from their first octet; what was open before goes on untraced, and
+no other forward is touched. No payload is recorded, and of header fields that may hold a secret
+only the names.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
+
+from kfwd_nb.client.playback import Playback, playback
+from kfwd_nb.errors import ConfigError, UsageError
+from kfwd_nb.protocol.dissect import Dissector, Frame, dissector
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from kfwd_nb.transport.tap import Tap
+
+MAX_FRAMES = 10_000
+"""Frames that a trace keeps unless it is told otherwise: the latest ones."""
+
+MAX_LIMIT = 1_000_000
+"""Frames that it can be told to keep, some 400 octets each."""
+
+SETTLE = 0.5
+"""Seconds that the end of a `with` block waits for the last frames of what it opened: they follow
+the answer that the program was waiting for."""
+
+LOOK_AGAIN = 0.005
+"""Seconds between two looks whether they have come."""
+
+Direction = Literal["out", "in"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TracedFrame(Frame):
+    """One frame, whole; what it is says `Frame`.
+
+    Attributes:
+        time: seconds since the trace began at which its last octet was read, or handed over to be
+            written.
+        direction: `out` to the server, `in` from it.
+        wire: which connection to the server, counted from 1 as the trace saw them.
+    """
+
+    time: float
+    direction: Direction
+    wire: int
+
+
+class Trace(Sequence[TracedFrame]):
+    """A bounded record of frames; all of it may be used from any thread, while it records, too.
+
+    Args:
+        name: the forward's.
+        limit: frames that are kept.
+        before: connections that were open already; they are not traced.
+        detach: called once, at the end.
+        settled: nothing that was opened under the trace is open any more.
+        blocks: the loop that records is the caller's: waiting would hold up what is waited for.
+
+    Attributes:
+        name: the forward's.
+        started: seconds since the epoch.
+        limit: frames that are kept.
+        before: connections that were open when it began, and are not in it.
+        recording: it has not been stopped.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        limit: int = MAX_FRAMES,
+        *,
+        before: int = 0,
+        detach: Callable[[Trace], None] = lambda _: None,
+        settled: Callable[[], bool] = lambda: True,
+        blocks: bool = False,
+    ) -> None:
+        if not 0 < limit <= MAX_LIMIT:
+            raise UsageError(f"a trace keeps 1 to {MAX_LIMIT} frames, not {limit}.")
+        self.name = name
+        self.started = time.time()
+        self.limit = limit
+        self.before = before
+        self.recording = True
+        self._began = time.perf_counter()
+        self._detach = detach
+        self._settled = settled
+        self._blocks = blocks
+        self._lock = threading.Lock()
+        self._frames: deque[TracedFrame] = deque(maxlen=limit)
+        self._count = 0
+        self._wires = itertools.count(1)
+
+    # -- what a person asks -----------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Record no more; nothing if that was done already. What is recorded stays."""
+        with self._lock:
+            was, self.recording = self.recording, False
+        if was:
+            self._detach(self)
+
+    @property
+    def dropped(self) -> int:
+        """Frames that had to go because there were more than `limit`: the oldest ones."""
+        with self._lock:
+            return self._count - len(self._frames)
+
+    def frames(self) -> list[TracedFrame]:
+        """A copy of what is recorded so far."""
+        with self._lock:
+            return list(self._frames)
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def __iter__(self) -> Iterator[TracedFrame]:
+        return iter(self.frames())
+
+    @overload
+    def __getitem__(self, index: int) -> TracedFrame: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[TracedFrame]: ...
+
+    def __getitem__(self, index: int | slice) -> TracedFrame | list[TracedFrame]:
+        return self.frames()[index]
+
+    def to_frame(self) -> pd.DataFrame:
+        """A pandas DataFrame, one row for each frame; `attrs` holds name, started and dropped.
+
+        Raises:
+            ConfigError: pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError:
+            raise ConfigError(
+                "a DataFrame needs pandas, which is not installed.", hint="%pip install pandas"
+            ) from None
+        rows = [
+            (
+                *(each.time, each.direction, each.wire, each.layer, each.type, each.stream),
+                *(each.length, " ".join(each.flags), each.details),
+            )
+            for each in self.frames()
+        ]
+        frame = pd.DataFrame(rows, columns=list(COLUMNS))
+        frame["stream"] = frame["stream"].astype("Int64")  # whole numbers, some of them missing
+        frame.attrs |= {"name": self.name, "started": self.started, "dropped": self.dropped}
+        return frame
+
+    def play(self, number: int = -1) -> Playback:
+        """One request, frame by frame; the extension plays it in the notebook.
+
+        Args:
+            number: which request of the trace, from 1; the last one unless it is said.
+
+        Raises:
+            UsageError: the trace has no such request.
+        """
+        return playback(self.name, self.frames(), number)
+
+    def __repr__(self) -> str:
+        state = "recording" if self.recording else "stopped"
+        return f"<Trace of {self.name}: {len(self)} frames ({state})>"
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        """What a notebook without the extension shows; with it, the table stands here."""
+        return {"text/plain": repr(self)}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        deadline = time.monotonic() + (0 if error or self._blocks else SETTLE)
+        while self._waits(deadline):
+            time.sleep(LOOK_AGAIN)
+        self.stop()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        deadline = time.monotonic() + (0 if error else SETTLE)
+        while self._waits(deadline):  # noqa: ASYNC110 - the forward may be on another loop
+            await asyncio.sleep(LOOK_AGAIN)
+        self.stop()
+
+    def _waits(self, deadline: float) -> bool:
+        return self.recording and not self._settled() and time.monotonic() < deadline
+
+    # -- called by the connections, on the forward's loop -----------------------------------------
+
+    def tap(self, dialect: str) -> Tap:
+        """For one new connection of that dialect."""
+        return _Wire(self, next(self._wires), dialect)
+
+    def record(self, wire: int, direction: Direction, frames: list[Frame]) -> None:
+        """Frames have passed on a connection."""
+        now = time.perf_counter() - self._began
+        with self._lock:
+            if not self.recording:
+                return
+            self._count += len(frames)
+            self._frames.extend(
+                TracedFrame(
+                    *(each.layer, each.type, each.length, each.stream),
+                    *(each.flags, each.fields, each.note),
+                    time=now,
+                    direction=direction,
+                    wire=wire,
+                )
+                for each in frames
+            )
+
+
+COLUMNS = ("time", "direction", "wire", "layer", "type", "stream", "length", "flags", "details")
+"""Of `Trace.to_frame`."""
+
+
+class _Wire:
+    """The tap of one connection."""
+
+    def __init__(self, trace: Trace, number: int, dialect: str) -> None:
+        self._trace = trace
+        self._number = number
+        self._directions: dict[Direction, Dissector] = {
+            "out": dissector(dialect, sent=True),
+            "in": dissector(dialect, sent=False),
+        }
+        self._broken = False
+
+    def sent(self, data: memoryview) -> None:
+        """See `transport.tap.Tap`."""
+        self._heard("out", data)
+
+    def received(self, data: memoryview) -> None:
+        """See `transport.tap.Tap`."""
+        self._heard("in", data)
+
+    def closed(self) -> None:
+        """See `transport.tap.Tap`."""
+        self._guarded("out", Dissector.end)
+        self._guarded("in", Dissector.end)
+
+    def _heard(self, direction: Direction, data: memoryview) -> None:
+        self._guarded(direction, lambda each: each.feed(data))
+
+    def _guarded(self, direction: Direction, reading: Callable[[Dissector], list[Frame]]) -> None:
+        """A bug in what only looks on must not cost anybody a connection."""
+        if self._broken or not self._trace.recording:
+            return
+        try:
+            frames = reading(self._directions[direction])
+        except Exception:
+            self._broken = True
+            log.exception("a trace stopped to read a connection")
+        else:
+            if frames:
+                self._trace.record(self._number, direction, frames)
