@@ -19,6 +19,7 @@ from kfwd_nb.client.dialects import DialectName
 from kfwd_nb.client.dialer import Dialer
 from kfwd_nb.client.listener import ForwardedPort, listen
 from kfwd_nb.client.loops import LoopName, Runner, runner
+from kfwd_nb.client.reasons import Reason, Reasons
 from kfwd_nb.client.session import Session
 from kfwd_nb.client.switch_interval import switch_interval
 from kfwd_nb.client.watchdog import Watchdog
@@ -99,6 +100,7 @@ class Forward:
         self._closed: deque[Connection] = deque(maxlen=MAX_CLOSED)
         self._numbers = itertools.count(1)
         self._totals = Totals()
+        self._reasons = Reasons()
         self._bytes_in = 0
         self._bytes_out = 0
         self._last_closed: asyncio.Future[None] | None = None
@@ -190,6 +192,11 @@ class Forward:
             bytes_in=self._bytes_in,
             bytes_out=self._bytes_out,
         )
+
+    @property
+    def reasons(self) -> dict[Reason, int]:
+        """How many of its connections ended for which reason."""
+        return self._reasons.counts()
 
     def __repr__(self) -> str:
         return f"<Forward {self._described()} ({self.state})>"
@@ -306,7 +313,12 @@ class Forward:
         sockets = await asyncio.to_thread(listen, self.parameters.address, local, remote)
         self._listeners += sockets
         names = [sock.getsockname() for sock in sockets]
-        port = ForwardedPort(tuple(name[0] for name in names), names[0][1], remote)
+        port = ForwardedPort(
+            tuple(name[0] for name in names),
+            names[0][1],
+            remote,
+            name=self._dialer.port_name(spec.remote),
+        )
         for sock in sockets:
             self._spawn(self._accept(sock, port, spec.remote))
         return port
@@ -400,6 +412,7 @@ class Forward:
         """Move a connection to those that are over."""
         self._open.pop(connection.number, None)
         self._closed.append(connection)
+        self._reasons.add(connection)
         if self._last_closed is not None and not self._open:
             self._last_closed.set_result(None)
         if connection.failed:

@@ -17,7 +17,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from kfwd_nb.notebook.rate import RateMeter
-from kfwd_nb.notebook.table import Rate, Table, build
+from kfwd_nb.notebook.table import Table, build
+from kfwd_nb.notebook.units import Rate
 
 if TYPE_CHECKING:
     from kfwd_nb.client import Forward
@@ -93,7 +94,8 @@ class LiveTable:
         self._rates = self._measure(forwards, now)
         self.over = not self._endless and all(map(_is_over, forwards))
         stopped = not self._endless and all(each.state == "stopped" for each in forwards)
-        table = build(forwards, self._rates, wall, "" if stopped else self._note)
+        histories = {key: meter.history(now) for key, meter in self._meters.items()}
+        table = build(forwards, self._rates, wall, "" if stopped else self._note, histories)
         if table == self._table:
             return False
         self._table = table

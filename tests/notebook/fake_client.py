@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 
 from kfwd_nb.client.connection import Connection, Totals
+from kfwd_nb.client.reasons import Reason
 from kfwd_nb.errors import NotFoundError
 from kfwd_nb.ports import Target, parse_port, parse_target
 
@@ -19,6 +21,7 @@ class Port:
     local: int
     remote: int | str
     protocol: str = "TCP"
+    name: str = ""
 
 
 @dataclass(eq=False)
@@ -39,6 +42,7 @@ class Forward:
     parameters: tuple = ()
     held: list[Connection] = field(default_factory=list)
     forgotten: Totals = field(default_factory=Totals)
+    forgotten_reasons: Counter[Reason] = field(default_factory=Counter)
 
     @property
     def local_port(self) -> int:
@@ -55,11 +59,16 @@ class Forward:
             bytes_out=old.bytes_out + sum(each.bytes_out for each in self.held),
         )
 
+    @property
+    def reasons(self) -> dict[Reason, int]:
+        over = (each for each in self.held if each.closed is not None)
+        return self.forgotten_reasons + Counter(Reason(each.reason, each.failed) for each in over)
+
     def connections(self) -> list[Connection]:
         return list(self.held)
 
     def connect(self, **facts: object) -> Connection:
-        number = self.totals.opened + 1
+        number = self.forgotten.opened + len(self.held) + 1
         local, remote = self.ports[0].local, 80
         facts = {"opened": time.time(), "pod": "default/web", "node": "node-1"} | facts
         connection = Connection(number, f"127.0.0.1:{50000 + number}", local, remote, **facts)
