@@ -176,10 +176,17 @@ class Forward:
         port = found[0]
         return f"{scheme}://{bracketed(port.address)}:{port.local}/{path.lstrip('/')}"
 
-    def connections(self) -> list[Connection]:
-        """Copies of the connections that are open, and the last `MAX_CLOSED` that were."""
+    def connections(self, newest: int | None = None) -> list[Connection]:
+        """Copies of the connections that are open, and the last `MAX_CLOSED` that were.
+
+        Args:
+            newest: copy only so many of the open ones; a live table does not need thousands.
+        """
         # The open ones first: one that closes in between is then in both, not in neither.
-        both = {number: replace(each.connection) for number, each in list(self._open.items())}
+        still_open = list(self._open.items())
+        if newest is not None:
+            still_open = still_open[max(0, len(still_open) - newest) :]
+        both = {number: replace(each.connection) for number, each in still_open}
         both |= {each.number: each for each in list(self._closed)}  # nothing changes them any more
         return [both[number] for number in sorted(both)]
 

@@ -8,7 +8,6 @@ Protocol Selection).
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -104,6 +103,8 @@ def _spellings(name: str) -> Iterator[str]:
 @cache
 def entries() -> tuple[Entry, ...]:
     """All that `lines.toml` has."""
+    import tomllib
+
     text = (files("kfwd_nb.notebook") / "lines.toml").read_text("utf-8")
     return tuple(
         Entry(

@@ -151,7 +151,7 @@ class _Reading:
 
 
 def _forward(forward: Forward, rate: Rate, history: History, reading: _Reading) -> ForwardRow:
-    connections = forward.connections()
+    connections = forward.connections(newest=reading.max_open)
     chosen = rows.choose(connections, reading.max_open, reading.max_closed)
     totals = forward.totals
     counts = [f"{totals.open:,} open", f"{totals.opened:,} in all"]

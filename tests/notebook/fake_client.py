@@ -64,8 +64,13 @@ class Forward:
         over = (each for each in self.held if each.closed is not None)
         return self.forgotten_reasons + Counter(Reason(each.reason, each.failed) for each in over)
 
-    def connections(self) -> list[Connection]:
-        return list(self.held)
+    def connections(self, newest: int | None = None) -> list[Connection]:
+        still_open = [each for each in self.held if each.closed is None]
+        closed = [each for each in self.held if each.closed is not None]
+        if newest is not None:
+            still_open = still_open[max(0, len(still_open) - newest) :]
+        both = still_open + closed[-200:]
+        return sorted(both, key=lambda each: each.number)
 
     def connect(self, **facts: object) -> Connection:
         number = self.forgotten.opened + len(self.held) + 1

@@ -64,7 +64,7 @@ def test_the_last_that_closed_is_shown_however_old_it_is(fake: Any) -> None:
     forward = fake.make()
     for number in range(30):
         forward.connect(closed=NOON + 100 - number)
-    shown = [each.number for each in choose(forward.connections())]
+    shown = [each.number for each in choose(forward.held)]
     assert shown == list(range(MAX_CLOSED, 0, -1))
 
 
