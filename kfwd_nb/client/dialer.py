@@ -114,6 +114,7 @@ class Dialer:
             balance=balance,
             changed=self._tell_trouble,
             gone=self._retire,
+            waits=access.waits,
         )
 
     # -- start and end ----------------------------------------------------------------------------

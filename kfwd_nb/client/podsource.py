@@ -26,6 +26,7 @@ from kfwd_nb.kube.objects import Pod, Service
 from kfwd_nb.kube.podstate import explain
 from kfwd_nb.kube.resolve import by_preference, require_running, resolve
 from kfwd_nb.kube.targets import Selection, selection
+from kfwd_nb.kube.waiting import TELL_EVERY, Waiting, Waits, unheard
 from kfwd_nb.ports import Target
 
 POD_RUNNING_TIMEOUT = 60.0
@@ -65,6 +66,7 @@ class PodSource:
         balance: spread connections over ready pods.
         changed: called when the number of connections that wait has changed.
         gone: called with each pod that is there no more.
+        waits: told while a start waits for a pod that runs.
 
     Attributes:
         service: the target itself, if it is a service.
@@ -81,6 +83,7 @@ class PodSource:
         balance: bool,
         changed: Callable[[], None],
         gone: Callable[[Pod], None] = lambda _: None,
+        waits: Waits = unheard,
     ) -> None:
         self.service: Service | None = None
         self.waiting = 0
@@ -91,6 +94,7 @@ class PodSource:
         self._choice = Choice(balance=balance)
         self._told = changed
         self._gone = gone
+        self._waits = waits
         self._selection: Selection | None = None
         self._pods: dict[str, Pod] = {}
         self._ready_since: dict[str, float] = {}
@@ -148,7 +152,9 @@ class PodSource:
 
     async def _first(self, timeout: float | None) -> Pod:  # noqa: ASYNC109
         patient = timeout is not None
-        end = time.monotonic() + (POD_RUNNING_TIMEOUT if timeout is None else timeout)
+        limit = POD_RUNNING_TIMEOUT if timeout is None else timeout
+        began, tell = time.time(), time.monotonic() + TELL_EVERY
+        end = time.monotonic() + limit
         while True:
             pod = self._choice.next(self._pods.values(), unready=True)
             if pod is not None:
@@ -157,7 +163,14 @@ class PodSource:
             left = end - time.monotonic()
             if left <= 0 or not (on_the_way or patient):
                 raise self._none()
-            await self._change(left)
+            if time.monotonic() >= tell:
+                tell = time.monotonic() + TELL_EVERY
+                why = self._none().what.rstrip(".")
+                what = f"{self._target} to run"
+                self._waits(Waiting(what, why, began, began + limit, "--pod-running-timeout"))
+            await self._change(min(left, tell - time.monotonic()))
+            if self._blind:
+                await self._list(await self._api())
 
     def _none(self) -> KfwdError:
         """Why there is no pod, in kubectl's words."""

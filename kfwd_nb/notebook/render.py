@@ -43,6 +43,7 @@ class Sheet:
         rows: cells of the columns.
         code: lines to copy, or what a command has said.
         busy: it is not over yet.
+        part: how much of its time is over, from 0 to 1; None where nobody knows.
         links: URLs in `lines` can be clicked; for the words of programs that the user runs.
     """
 
@@ -52,6 +53,7 @@ class Sheet:
     rows: tuple[tuple[str, ...], ...] = ()
     code: tuple[str, ...] = ()
     busy: bool = False
+    part: float | None = None
     links: bool = False
 
 

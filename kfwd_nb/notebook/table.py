@@ -9,7 +9,6 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from time import localtime, strftime
 from typing import TYPE_CHECKING
 
 from kfwd_nb.notebook import rows
@@ -17,7 +16,7 @@ from kfwd_nb.notebook.lines import CopyLine, line_for
 from kfwd_nb.notebook.rate import History
 from kfwd_nb.notebook.rows import MAX_CLOSED, MAX_OPEN, ConnectionRow
 from kfwd_nb.notebook.spark import Spark, spark
-from kfwd_nb.notebook.units import Bytes, Rate, cut
+from kfwd_nb.notebook.units import Bytes, Rate, clock, cut
 from kfwd_nb.ports import bracketed
 
 if TYPE_CHECKING:
@@ -121,7 +120,7 @@ def build(
     forwards = tuple(forwards)
     shown = forwards[:MAX_FORWARDS]
     limit = max(1, MAX_ROWS // (2 * len(shown) or 1))
-    as_of = strftime("%H:%M:%S", localtime(now))
+    as_of = clock(now)
     reading = _Reading(now, as_of, min(limit, MAX_OPEN), min(limit, MAX_CLOSED))
     return Table(
         forwards=tuple(

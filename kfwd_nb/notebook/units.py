@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from time import localtime, strftime
 
 MAX_TEXT = 300
 """Characters of one text from elsewhere (a reason, a pod's name) that a table repeats."""
@@ -58,6 +59,11 @@ def duration_text(seconds: float) -> str:
 
 _SPANS = ((60, "min", 1, "s"), (3600, "h", 60, "min"), (86400, "d", 3600, "h"))
 """Each unit of a time span above seconds: its seconds, its name, and the unit said beside it."""
+
+
+def clock(moment: float) -> str:
+    """Local time of day: `14:03:05`; `moment` is in seconds since the epoch."""
+    return strftime("%H:%M:%S", localtime(moment))
 
 
 def cut(text: str) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from kfwd_nb.client.connection import Connection, Totals
 from kfwd_nb.client.reasons import Reason
 from kfwd_nb.errors import NotFoundError
+from kfwd_nb.kube.waiting import Waiting
 from kfwd_nb.ports import Target, parse_port, parse_target
 
 _ports = itertools.count(40001)
@@ -108,6 +109,10 @@ def forward_or_existing(target: str, *ports: str, name: str | None = None, **opt
     if target.endswith("/gone"):
         raise NotFoundError('pod "gone" not found in namespace "default".', hint="no such luck.")
     options.pop("notice", None)
+    waits = options.pop("waits", None)
+    if target.endswith("late"):
+        now = time.time()
+        waits(Waiting(f"{parse_target(target)} to run", "it is created", now - 2, now + 58))
     parameters = (target, ports, tuple(sorted(options.items(), key=repr)))
     outcome = "started"
     for each in forwards():
