@@ -18,6 +18,12 @@
       focus.name = forward.dataset.forward;
       focus.stop = stops(forward).indexOf(target);
     });
+    // What is taken out of the page loses the keyboard, too; a moment later it is seen which it was.
+    document.addEventListener("focusout", ({ target }) =>
+      queueMicrotask(() => {
+        if (target === focus.element && target.isConnected) focus.element = undefined;
+      }),
+    );
   }
 
   for (const forward of document.querySelectorAll(".kfwd [data-forward]:not([data-kept])")) {
