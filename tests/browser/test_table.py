@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 pytestmark = pytest.mark.browser
+
+CONTRAST = Path(__file__).parent / "contrast.js"
+
+LEAST_CONTRAST = 4.5
+"""For text of ordinary size (WCAG 2.2, 1.4.3)."""
 
 TABLE = ".jp-OutputArea .kfwd"
 
@@ -110,8 +116,13 @@ def test_the_last_minute_is_drawn(notebook: Any, elsewhere: Callable[[str], str]
     assert sizes[0] > sizes[1] > 0
 
 
+def test_what_failed_is_said_in_words(notebook: Any, elsewhere: Callable[[str], str]) -> None:
+    elsewhere("db.connect(state='closed', closed=1.0, failed=True, reason='nobody listens')")
+    news(notebook, "db", "nobody listens")
+
+
 def test_a_saved_notebook_shows_the_last_state(lab: Any, notebook: Any) -> None:
-    """With its kernel gone, and the page loaded anew. It is the last test: it ends the kernel."""
+    """With its kernel gone, and the page loaded anew. No update comes after this test."""
     said = [row(notebook, name).locator("summary").inner_text() for name in ("db", "web")]
     notebook.save()
     notebook.shut_down()
@@ -123,3 +134,16 @@ def test_a_saved_notebook_shows_the_last_state(lab: Any, notebook: Any) -> None:
         assert found.locator("details").get_attribute("open") is None
         found.locator(".count").click()
         assert found.locator("tbody tr").first.is_visible()
+
+
+@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
+def test_every_text_can_be_read(lab: Any, notebook: Any, theme: str) -> None:
+    lab.set({"themes": {"theme": theme}})
+    notebook.load()
+    light = "true" if theme.endswith("Light") else "false"
+    notebook.page.locator(f'body[data-jp-theme-light="{light}"]').wait_for(state="attached")
+    row(notebook, "db").locator("tbody .failed").first.wait_for(state="attached")
+    texts = notebook.page.evaluate(CONTRAST.read_text())
+    assert len(texts) > 50
+    assert {"failed", "quiet", "copy"} <= {word for _, kind, text in texts for word in (kind, text)}
+    assert [each for each in texts if each[0] < LEAST_CONTRAST] == []
