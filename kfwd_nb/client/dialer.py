@@ -108,7 +108,7 @@ class Dialer:
         self._namespace = namespace
         self._client: ApiClient | None = None
         self._opening = asyncio.Lock()
-        self._numbers: dict[int | str, int] = {}
+        self._ports: dict[int | str, tuple[int, str]] = {}
         self._explained: set[type[KfwdError]] = set()
         self._pods = PodSource(
             self._api,
@@ -118,6 +118,7 @@ class Dialer:
             changed=self._tell_trouble,
             gone=self._retire,
             came=lambda pod: tell(events.came(pod)),
+            waits=access.waits,
         )
 
     # -- start and end ----------------------------------------------------------------------------
@@ -134,7 +135,7 @@ class Dialer:
         """
         pod = await self._pods.start(timeout)
         for remote in remotes:
-            self._numbers[remote] = self._shown_port(remote, pod)
+            self._ports[remote] = self._shown_port(remote, pod)
         try:
             self.dialect = await choose(self._access, self._api, pod, self._wanted)
         except UsageError:
@@ -243,11 +244,20 @@ class Dialer:
 
     # -- ports ------------------------------------------------------------------------------------
 
-    def _shown_port(self, remote: int | str, pod: Pod) -> int:
-        """The number that stands for a port: the service's own, or the pod's."""
+    def _shown_port(self, remote: int | str, pod: Pod) -> tuple[int, str]:
+        """The number and the name that stand for a port: the service's own, or the pod's."""
         service = self._pods.service
         inside = self._pod_port(remote, pod)
-        return inside if service is None else service_port(service, remote).port
+        if service is not None:
+            port = service_port(service, remote)
+            return port.port, port.name
+        names = (
+            port.name
+            for container in pod.spec.containers
+            for port in container.ports
+            if (port.container_port, port.protocol) == (inside, "TCP")
+        )
+        return inside, next(names, "")
 
     def _pod_port(self, remote: int | str, pod: Pod) -> int:
         service = self._pods.service
@@ -263,11 +273,15 @@ class Dialer:
             NotFoundError: it has no such port.
             KfwdError: there is no pod to ask.
         """
-        return self._shown_port(remote, await self._pods.look())
+        return self._shown_port(remote, await self._pods.look())[0]
 
     def port_number(self, remote: int | str) -> int:
         """The number of a port that `start` has found."""
-        return self._numbers[remote]
+        return self._ports[remote][0]
+
+    def port_name(self, remote: int | str) -> str:
+        """Its name in the service or the pod; empty where it has none."""
+        return self._ports[remote][1]
 
     # -- the way to the API server ----------------------------------------------------------------
 

@@ -25,6 +25,7 @@ from kfwd_nb.client.log import EventLog, EventStream
 from kfwd_nb.client.loops import LoopName, Runner, runner
 from kfwd_nb.client.opening import IN_PROCESS, opened
 from kfwd_nb.client.pod_socket import PodSocket
+from kfwd_nb.client.reasons import Reason, Reasons
 from kfwd_nb.client.session import Session
 from kfwd_nb.client.stable_port import stable_port
 from kfwd_nb.client.switch_interval import switch_interval
@@ -116,6 +117,7 @@ class Forward:
         self._totals = Totals()
         self._log = EventLog()
         self._cause = ""
+        self._reasons = Reasons()
         self._bytes_in = 0
         self._bytes_out = 0
         self._last_closed: asyncio.Future[None] | None = None
@@ -231,10 +233,17 @@ class Forward:
             raise UsageError(f"{self.name} has the ports {ports}.", hint=hint)
         return found[0]
 
-    def connections(self) -> list[Connection]:
-        """Copies of the connections that are open, and the last `MAX_CLOSED` that were."""
+    def connections(self, newest: int | None = None) -> list[Connection]:
+        """Copies of the connections that are open, and the last `MAX_CLOSED` that were.
+
+        Args:
+            newest: copy only so many of the open ones; a live table does not need thousands.
+        """
         # The open ones first: one that closes in between is then in both, not in neither.
-        both = {number: replace(each.connection) for number, each in list(self._open.items())}
+        still_open = list(self._open.items())
+        if newest is not None:
+            still_open = still_open[max(0, len(still_open) - newest) :]
+        both = {number: replace(each.connection) for number, each in still_open}
         both |= {each.number: each for each in list(self._closed)}  # nothing changes them any more
         return [both[number] for number in sorted(both)]
 
@@ -307,6 +316,11 @@ class Forward:
             bytes_in=self._bytes_in,
             bytes_out=self._bytes_out,
         )
+
+    @property
+    def reasons(self) -> dict[Reason, int]:
+        """How many of its connections ended for which reason."""
+        return self._reasons.counts()
 
     def trace(self, limit: int | None = None) -> Trace:
         """Record the frames of all connections that are opened from now on.
@@ -507,7 +521,12 @@ class Forward:
         )
         self._listeners += sockets
         names = [sock.getsockname() for sock in sockets]
-        port = ForwardedPort(tuple(name[0] for name in names), names[0][1], remote)
+        port = ForwardedPort(
+            tuple(name[0] for name in names),
+            names[0][1],
+            remote,
+            name=self._dialer.port_name(spec.remote),
+        )
         said = holder.say(port.local, self.target, self.namespace)
         self._said += [said] if said is not None else []
         for sock in sockets:
@@ -642,6 +661,7 @@ class Forward:
         """Move a connection to those that are over."""
         self._open.pop(connection.number, None)
         self._closed.append(connection)
+        self._reasons.add(connection)
         if self._last_closed is not None and not self._open:
             self._last_closed.set_result(None)
         if connection.failed:

@@ -29,12 +29,14 @@ class ForwardedPort:
         local: the local port.
         remote: the target's port; a name that was given is its number here.
         protocol: TCP.
+        name: of the target's port, in the service or the pod; empty where it has none.
     """
 
     addresses: tuple[str, ...]
     local: int
     remote: int
     protocol: str = "TCP"
+    name: str = ""
 
     @property
     def address(self) -> str:

@@ -26,6 +26,7 @@ from kfwd_nb.kube.objects import Pod, Service
 from kfwd_nb.kube.podstate import explain
 from kfwd_nb.kube.resolve import by_preference, require_running, resolve
 from kfwd_nb.kube.targets import Selection, selection
+from kfwd_nb.kube.waiting import TELL_EVERY, Waiting, Waits, unheard
 from kfwd_nb.ports import Target
 
 POD_RUNNING_TIMEOUT = 60.0
@@ -66,6 +67,7 @@ class PodSource:
         changed: called when the number of connections that wait has changed.
         gone: called with each pod that is there no more.
         came: called with each that was not there at the start, when it is ready for the first time.
+        waits: told while a start waits for a pod that runs.
 
     Attributes:
         service: the target itself, if it is a service.
@@ -83,6 +85,7 @@ class PodSource:
         changed: Callable[[], None],
         gone: Callable[[Pod], None] = lambda _: None,
         came: Callable[[Pod], None] = lambda _: None,
+        waits: Waits = unheard,
     ) -> None:
         self.service: Service | None = None
         self.waiting = 0
@@ -95,6 +98,7 @@ class PodSource:
         self._gone = gone
         self._came = came
         self._began = False
+        self._waits = waits
         self._selection: Selection | None = None
         self._pods: dict[str, Pod] = {}
         self._ready_since: dict[str, float] = {}
@@ -153,7 +157,9 @@ class PodSource:
 
     async def _first(self, timeout: float | None) -> Pod:  # noqa: ASYNC109
         patient = timeout is not None
-        end = time.monotonic() + (POD_RUNNING_TIMEOUT if timeout is None else timeout)
+        limit = POD_RUNNING_TIMEOUT if timeout is None else timeout
+        began, tell = time.time(), time.monotonic() + TELL_EVERY
+        end = time.monotonic() + limit
         while True:
             pod = self._choice.next(self._pods.values(), unready=True)
             if pod is not None:
@@ -162,7 +168,14 @@ class PodSource:
             left = end - time.monotonic()
             if left <= 0 or not (on_the_way or patient):
                 raise self._none()
-            await self._change(left)
+            if time.monotonic() >= tell:
+                tell = time.monotonic() + TELL_EVERY
+                why = self._none().what.rstrip(".")
+                what = f"{self._target} to run"
+                self._waits(Waiting(what, why, began, began + limit, "--pod-running-timeout"))
+            await self._change(min(left, tell - time.monotonic()))
+            if self._blind:
+                await self._list(await self._api())
 
     def _none(self) -> KfwdError:
         """Why there is no pod, in kubectl's words."""

@@ -15,6 +15,7 @@ from kfwd_nb.client.forward import Forward, ForwardParameters
 from kfwd_nb.client.loops import LoopName
 from kfwd_nb.errors import ListenError, UsageError, printable
 from kfwd_nb.kube.kubeconfig import ClusterAccess, load
+from kfwd_nb.kube.waiting import Waits, unheard
 from kfwd_nb.ports import parse_ports, parse_target
 
 Outcome = Literal["started", "already", "replaced"]
@@ -50,6 +51,7 @@ class Options(TypedDict, total=False):
     as_user: str | None
     as_groups: Sequence[str]
     notice: Callable[[str], None]
+    waits: Waits
 
 
 def forward(  # noqa: PLR0913 - each is an option of `%portforward`, named as there
@@ -120,8 +122,10 @@ def forward_or_existing(
     """As `forward`, and say what happened: `started`, `already` or `replaced`.
 
     `notice` is told what an exec plugin says, line by line, on another thread; else it goes to
-    stderr. Other options under a name that was given replace the forward of that name; without a
-    name, they replace a forward to the same target that holds one of the local ports.
+    stderr. `waits` is told every second, on another thread, too, what a start waits for: an exec
+    plugin, a pod that shall run. Other options under a name that was given replace the forward of
+    that name; without a name, they replace a forward to the same target that holds one of the local
+    ports.
     """
     name = options.get("name")
     specs = parse_ports(ports) if ports else ()
@@ -201,6 +205,7 @@ def _access(options: Options) -> ClusterAccess:
         raise UsageError("groups to act with need a user to act as.", hint="name one: --as USER.")
     access = load(options.get("kubeconfig"), options.get("context"))
     access = replace(access, notice=options.get("notice", _say))
+    access = replace(access, waits=options.get("waits", unheard))
     if not user:
         return access
     return replace(access, as_user=user, as_groups=groups, as_uid=None, as_extra=())

@@ -16,6 +16,7 @@ from urllib.parse import quote, urlsplit
 from kfwd_nb.errors import ConfigError
 from kfwd_nb.kube.credentials import Anonymous, Credential, Credentials
 from kfwd_nb.kube.proxy_choice import proxy_for
+from kfwd_nb.kube.waiting import Waits, unheard
 from kfwd_nb.transport.endpoint import Endpoint
 
 MAX_CONTEXTS = 16
@@ -49,6 +50,7 @@ class ClusterAccess:
         as_extra: further attributes of that user: name and values.
         credentials: the proof of who is asking.
         notice: told what an exec plugin says on stderr, line by line, on the loop that waits.
+        waits: told while an exec plugin, or a pod that shall run, is waited for.
     """
 
     context: str
@@ -66,6 +68,7 @@ class ClusterAccess:
     as_extra: tuple[tuple[str, tuple[str, ...]], ...] = ()
     credentials: Credentials = field(default_factory=Anonymous, compare=False, repr=False)
     notice: Callable[[str], None] = field(default=_unheard, compare=False, repr=False)
+    waits: Waits = field(default=unheard, compare=False, repr=False)
 
     @property
     def host(self) -> str:
@@ -119,7 +122,7 @@ class ClusterAccess:
         Raises:
             ConfigError: it cannot be had.
         """
-        return await self.credentials.current(self.notice)
+        return await self.credentials.current(self.notice, self.waits)
 
     def fields(self, credential: Credential) -> dict[str, str]:
         """See `headers`; with this credential.

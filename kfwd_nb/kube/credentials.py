@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from kfwd_nb.errors import ConfigError
+from kfwd_nb.kube.waiting import Waits, unheard
 
 Notice = Callable[[str], None]
 """Told one line that a person should read now."""
@@ -36,7 +37,7 @@ def bearer(token: str) -> dict[str, str]:
 class Credentials(Protocol):
     """Where a `Credential` comes from. One object may be used from several threads and loops."""
 
-    async def current(self, notice: Notice) -> Credential:
+    async def current(self, notice: Notice, waits: Waits = unheard) -> Credential:
         """What is valid now.
 
         Raises:
@@ -54,7 +55,7 @@ class Credentials(Protocol):
 class Anonymous:
     """Nobody in particular: a cluster behind `kubectl proxy`, say."""
 
-    async def current(self, notice: Notice) -> Credential:
+    async def current(self, notice: Notice, waits: Waits = unheard) -> Credential:
         """Nothing."""
         return Credential()
 
@@ -100,7 +101,7 @@ class Static:
     pair: tuple[Pem, Pem] | None = None
     _read: tuple[tuple[int, ...], str] | None = None
 
-    async def current(self, notice: Notice) -> Credential:
+    async def current(self, notice: Notice, waits: Waits = unheard) -> Credential:
         """What the files say now."""
         headers = self.headers if self.token_file is None else bearer(self._token(self.token_file))
         if self.pair is None:

@@ -22,7 +22,8 @@ import msgspec
 from kfwd_nb.errors import ConfigError, printable
 from kfwd_nb.kube.credentials import Credential, Notice, bearer
 from kfwd_nb.kube.login_path import find_command
-from kfwd_nb.kube.plugin_process import PluginProcess
+from kfwd_nb.kube.plugin_process import RUN_LIMIT, PluginProcess
+from kfwd_nb.kube.waiting import Waiting, Waits, unheard
 
 GROUP = "client.authentication.k8s.io"
 
@@ -107,7 +108,7 @@ class ExecPlugin:
             weakref.WeakKeyDictionary()
         )
 
-    async def current(self, notice: Notice) -> Credential:
+    async def current(self, notice: Notice, waits: Waits = unheard) -> Credential:
         """The kept credential while it is valid, else one that the plugin says now.
 
         Raises:
@@ -117,7 +118,7 @@ class ExecPlugin:
         async with turn:
             kept = self._kept
             if kept is None or self._wall() >= kept[1]:
-                kept = self._kept = await self._run(notice)
+                kept = self._kept = await self._run(notice, waits)
             return kept[0]
 
     def forget(self, refused: Credential) -> bool:
@@ -126,13 +127,17 @@ class ExecPlugin:
             self._kept = None
         return True
 
-    async def _run(self, notice: Notice) -> tuple[Credential, float]:
+    async def _run(self, notice: Notice, waits: Waits) -> tuple[Credential, float]:
         spec = self._spec
         spec.check()
         environment = dict(spec.env) | {"KUBERNETES_EXEC_INFO": _information(spec)}
         found = await find_command(spec.command, environment, spec.source, spec.install_hint)
         process = PluginProcess(found.path, spec.args, found.environment)
-        status, output, said = await process.run(notice)
+        began = time.time()  # the machine's own clock, which a person reads
+        waiting = Waiting(
+            f"the exec plugin {spec.command} of the kubeconfig", "", began, began + RUN_LIMIT
+        )
+        status, output, said = await process.run(notice, lambda: waits(waiting))
         if status != 0:
             raise _failure(spec, f"ended with exit code {status}", said)
         return self._credential(output, said)

@@ -13,11 +13,12 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import IO
 
 from kfwd_nb.errors import ConfigError
 from kfwd_nb.kube.credentials import Notice
+from kfwd_nb.kube.waiting import TELL_EVERY
 
 RUN_LIMIT = 300.0
 """Seconds that a plugin may take: a person may have to type a code in a browser."""
@@ -51,8 +52,14 @@ class PluginProcess:
         self._offset = 0
         self._said: list[str] = []
 
-    async def run(self, notice: Notice) -> tuple[int, bytes, list[str]]:
+    async def run(
+        self, notice: Notice, runs: Callable[[], None] = lambda: None
+    ) -> tuple[int, bytes, list[str]]:
         """Run it to its end.
+
+        Args:
+            notice: told each line of stderr.
+            runs: called every `TELL_EVERY` seconds until then.
 
         Returns:
             Exit code (negative: the signal), stdout, and the last lines of stderr.
@@ -63,7 +70,7 @@ class PluginProcess:
         with _spool() as output, _spool() as errors:
             process = self._start(output, errors)
             try:
-                await self._wait(process, output, errors, notice)
+                await self._wait(process, output, errors, notice, runs)
             finally:
                 if process.poll() is None:
                     await asyncio.shield(_end(process))
@@ -92,11 +99,17 @@ class PluginProcess:
         output: IO[bytes],
         errors: IO[bytes],
         notice: Notice,
+        runs: Callable[[], None],
     ) -> None:
-        limit = time.monotonic() + RUN_LIMIT
+        began = time.monotonic()
+        limit, tell = began + RUN_LIMIT, began + TELL_EVERY
         while process.poll() is None:
             self._hear(errors, notice)
-            if time.monotonic() > limit:
+            now = time.monotonic()
+            if now >= tell:
+                runs()
+                tell = now + TELL_EVERY
+            if now > limit:
                 raise self._failure(f"did not end in {RUN_LIMIT:.0f} s")
             if os.fstat(output.fileno()).st_size > MAX_OUTPUT:
                 raise self._failure(f"wrote more than {MAX_OUTPUT} octets")

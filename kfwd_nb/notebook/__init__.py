@@ -5,7 +5,9 @@
     kfwd          `%kfwd`                           arguments a line → typed options
     embedded      the cluster of `%kfwd up`         listing   what a cluster holds
     nsenter       a command in a pod's network      results   what the magics return
-    table, rate   forwards → rows (pure)            render    rows → HTML and text (templates/)
+    table, rows   forwards → rows (pure)            render    rows → HTML and text (templates/)
+    rate, spark   bytes a second, and its picture   lines     the line to copy (lines.toml)
+    units         numbers as people read them       wait      what a `%portforward` waits for
     live          tables that follow forwards       output    one output, replaced in place
     progress      what takes long                   notice    what an exec plugin says
     settings      `%config Kfwd`                    proxies   what would catch a local port

@@ -111,12 +111,14 @@ class block:  # noqa: N801 - read as a keyword of its cell
     def __enter__(self) -> Forward:
         from kfwd_nb.notebook.notice import Notice
         from kfwd_nb.notebook.portforward import note_of, show_forward, start
+        from kfwd_nb.notebook.wait import Wait
 
-        forward, outcome = start(self._options, Notice(self._shell))
+        wait = Wait(self._shell)
+        forward, outcome = start(self._options, Notice(self._shell), wait)
         if outcome != "already":
             self._forward = forward
         self._shell.user_ns[self._options.name or DEFAULT_VARIABLE] = forward
-        show_forward(self._shell, forward, note_of(outcome))
+        show_forward(self._shell, forward, note_of(outcome), wait.output)
         return forward
 
     def __exit__(

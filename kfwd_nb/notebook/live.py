@@ -17,7 +17,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from kfwd_nb.notebook.rate import RateMeter
-from kfwd_nb.notebook.table import Rate, Table, build
+from kfwd_nb.notebook.table import Table, build
+from kfwd_nb.notebook.units import Rate
 
 if TYPE_CHECKING:
     from kfwd_nb.client import Forward
@@ -123,7 +124,8 @@ class LiveTable:
         self._rates = self._measure(forwards, now)
         self.over = not self._endless and all(map(_is_over, forwards))
         stopped = not self._endless and all(each.state == "stopped" for each in forwards)
-        table = build(forwards, self._rates, wall, "" if stopped else self._note)
+        histories = {key: meter.history(now) for key, meter in self._meters.items()}
+        table = build(forwards, self._rates, wall, "" if stopped else self._note, histories)
         news = table != self._table
         if news:
             self._table = table
@@ -249,8 +251,7 @@ class EveryForward:
     def __call__(self) -> Sequence[Forward]:
         """The running ones first."""
         running = list(self._running())
-        names = {each.name for each in running}  # a restarted one takes its former's place
-        known = [each for each in self._seen if each.name not in names]
+        known = [each for each in self._seen if not any(each is other for other in running)]
         stopped = [each for each in known if each.state == "stopped"][-MAX_STOPPED:]
         self._seen = [*stopped, *running]
         return [*running, *stopped]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from kfwd_nb.client.playback import gaps
 from kfwd_nb.errors import printable
 from kfwd_nb.notebook.render import Bundle, rendered
-from kfwd_nb.notebook.table import bytes_text, duration_text
+from kfwd_nb.notebook.units import bytes_text, duration_text
 
 if TYPE_CHECKING:
     from kfwd_nb.client.playback import Playback, Step

@@ -24,6 +24,7 @@ from kfwd_nb.notebook.notice import Notice
 from kfwd_nb.notebook.output import Output, execution, is_kernel, updates_in_place
 from kfwd_nb.notebook.proxies import proxy_warning
 from kfwd_nb.notebook.settings import settings_of
+from kfwd_nb.notebook.wait import Wait
 from kfwd_nb.ports import parse_target
 
 if TYPE_CHECKING:
@@ -106,8 +107,9 @@ class PortforwardMagics(Magics):
         return self._show(options)
 
     def _start(self, options: ForwardOptions) -> Forward:
-        forward, outcome = start(options, Notice(self._shell))
-        show = partial(show_forward, self._shell, forward, note_of(outcome))
+        wait = Wait(self._shell)
+        forward, outcome = start(options, Notice(self._shell), wait)
+        show = partial(show_forward, self._shell, forward, note_of(outcome), wait.output)
         self._shown.present(forward, show)
         return forward
 
@@ -146,12 +148,13 @@ class PortforwardMagics(Magics):
         result.raise_error()
 
 
-def start(options: ForwardOptions, notice: Notice) -> tuple[Forward, Outcome]:
+def start(options: ForwardOptions, notice: Notice, wait: Wait) -> tuple[Forward, Outcome]:
     """Start the forward, or find the one that is running with the same options.
 
     Args:
         options: what the line says.
         notice: shows what an exec plugin says.
+        wait: shows what takes long.
 
     Raises:
         KfwdError: it cannot be started, or an interrupt ended the wait.
@@ -160,8 +163,9 @@ def start(options: ForwardOptions, notice: Notice) -> tuple[Forward, Outcome]:
 
     if options.context is None and options.kubeconfig is None:
         embedded.check_not_lost()
+    failed = True
     try:
-        return client.forward_or_existing(
+        found = client.forward_or_existing(
             str(options.target),
             *options.ports,
             namespace=options.namespace,
@@ -176,7 +180,9 @@ def start(options: ForwardOptions, notice: Notice) -> tuple[Forward, Outcome]:
             as_user=options.as_user,
             as_groups=options.as_groups,
             notice=notice,
+            waits=wait,
         )
+        failed = False
     except KeyboardInterrupt:
         raise KfwdError("interrupted; no forward was started.") from None
     except NotFoundError as error:
@@ -185,6 +191,8 @@ def start(options: ForwardOptions, notice: Notice) -> tuple[Forward, Outcome]:
         raise
     finally:
         notice.over()
+        wait.over(failed=failed)
+    return found
 
 
 def _hint_elsewhere(options: ForwardOptions) -> str:
@@ -250,19 +258,34 @@ def note_of(outcome: Outcome) -> str:
     return "\n".join(filter(None, (proxy_warning(os.environ), NOTES[outcome])))
 
 
-def show_forward(shell: InteractiveShell, forward: Forward, note: str = "") -> None:
+def show_forward(
+    shell: InteractiveShell, forward: Forward, note: str = "", output: Output | None = None
+) -> None:
     """Show one forward's live table in the running cell."""
     from kfwd_nb.client.links import browser
 
     browser.ask_page(forward.ports)  # now, while the page listens to this cell
-    show_table(shell, lambda: (forward,), note=note)
+    show_table(shell, lambda: (forward,), note=note, output=output)
 
 
 def show_table(
-    shell: InteractiveShell, source: Source, *, note: str = "", endless: bool = False
+    shell: InteractiveShell,
+    source: Source,
+    *,
+    note: str = "",
+    endless: bool = False,
+    output: Output | None = None,
 ) -> None:
-    """Show a table in the running cell, and let it follow its forwards where that can be."""
-    output = Output()
+    """Show a table in the running cell, and let it follow its forwards where that can be.
+
+    Args:
+        shell: the IPython shell.
+        source: the forwards.
+        note: a line above them.
+        endless: others may come.
+        output: the place that it takes; else one of its own.
+    """
+    output = output or Output()
     table = LiveTable(
         source,
         output.show,

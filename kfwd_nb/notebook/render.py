@@ -7,6 +7,7 @@ nothing else.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -17,8 +18,10 @@ from kfwd_nb.errors import printable
 
 if TYPE_CHECKING:
     import jinja2
+    from markupsafe import Markup
 
     from kfwd_nb.client.links import Link
+    from kfwd_nb.notebook.spark import Spark
     from kfwd_nb.notebook.table import ForwardRow, Table
 
 Bundle = dict[str, str]
@@ -31,6 +34,7 @@ PLAIN: dict[Form, tuple[str, ...]] = {"html": ("text/html", "text/plain"), "text
 """The MIME types of the forms that a saved notebook, a converter and a terminal can show."""
 
 SIMULATED = "simulated isolation: pods are processes on 127.0.0.1"
+MORE = "and {:,} more forwards; kfwd_nb.forwards() has them all."
 EMPTY = "Nothing is forwarded in this kernel; %portforward POD PORT starts a forward."
 
 
@@ -45,6 +49,7 @@ class Sheet:
         rows: cells of the columns.
         code: lines to copy, or what a command has said.
         busy: it is not over yet.
+        part: how much of its time is over, from 0 to 1; None where nobody knows.
         links: URLs in `lines` can be clicked; for the words of programs that the user runs.
     """
 
@@ -54,12 +59,13 @@ class Sheet:
     rows: tuple[tuple[str, ...], ...] = ()
     code: tuple[str, ...] = ()
     busy: bool = False
+    part: float | None = None
     links: bool = False
 
 
 def table_bundle(table: Table) -> Bundle:
     """The live table in both forms."""
-    html = _template("table.html").render(table=table, simulated=SIMULATED, empty=EMPTY)
+    html = _template("table.html").render(table=table, simulated=SIMULATED, empty=EMPTY, more=MORE)
     return {"text/html": html, "text/plain": table_text(table)}
 
 
@@ -95,6 +101,8 @@ def table_text(table: Table) -> str:
         lines.append(EMPTY)
     for row in table.forwards:
         lines += _forward_text(row)
+    if table.more:
+        lines.append(MORE.format(table.more))
     return printable("\n".join(lines))
 
 
@@ -105,6 +113,8 @@ def _forward_text(row: ForwardRow) -> list[str]:
     first = f"{addresses}  {target}  {row.context}/{row.namespace}  {state}"
     lines = [f"{first}  {row.connections}  {row.rate}"]
     lines += [f"    {each}" for each in (row.warning, row.failure) if each]
+    lines += [f"    {each.line.text}" for each in row.addresses if row.listening]
+    lines += [f"    {each}" for each in _spark_text(row.spark)]
     if row.dialect:
         lines.append(f"    dialect {row.dialect}{f': {row.why}' if row.why else ''}")
     if row.rows:
@@ -117,9 +127,16 @@ def _forward_text(row: ForwardRow) -> list[str]:
             for each in row.rows
         ]
         lines += [f"    {line}" for line in columns([head, *cells])]
-    if row.rest:
-        lines.append(f"    {row.rest}")
-    return lines
+    return lines + [f"    {each}" for each in row.rest]
+
+
+def _spark_text(spark: Spark) -> list[str]:
+    """A row of blocks for each direction in which something has passed."""
+    if spark.quiet:
+        return []
+    both = ("in ", spark.inward), ("out", spark.outward)
+    lines = [f"{name} {way.blocks} at most {way.most}" for name, way in both if way.path]
+    return [*lines[:-1], f"{lines[-1]}, {spark.span}"]
 
 
 def sheet_text(sheet: Sheet) -> str:
@@ -142,13 +159,11 @@ def columns(rows: Iterable[Sequence[str]]) -> list[str]:
 
 @cache
 def _template(name: str) -> jinja2.Template:
-    from importlib.resources import files
 
     import jinja2
 
-    folder = files("kfwd_nb.notebook") / "templates"
     environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(lambda each: (folder / each).read_text("utf-8")),
+        loader=jinja2.FunctionLoader(_read),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -156,7 +171,26 @@ def _template(name: str) -> jinja2.Template:
         finalize=_visible,
     )
     environment.filters["visible"] = printable
+    environment.globals["asset"] = _asset
     return environment.get_template(name)
+
+
+def _read(name: str) -> str:
+    from importlib.resources import files
+
+    return (files("kfwd_nb.notebook") / "templates" / name).read_text("utf-8")
+
+
+@cache
+def _asset(name: str) -> Markup:
+    """A style sheet or a script, without comments and indents: it goes with every update."""
+    from markupsafe import Markup
+
+    lines = [line.strip() for line in _COMMENT.sub("", _read(name)).splitlines()]
+    return Markup("\n".join(filter(None, lines)))  # noqa: S704 - a file of our own
+
+
+_COMMENT = re.compile(r"/\*.*?\*/|(?<!\S)//.*?$", re.DOTALL | re.MULTILINE)
 
 
 def _visible(value: Any) -> Any:

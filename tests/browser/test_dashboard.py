@@ -13,20 +13,25 @@ SHOW = "kfwd_nb.Dashboard()"
 
 
 @pytest.fixture
-def shown(open_lab, cluster):
-    """A lab with a dashboard over the session's cluster, and one more cell to run."""
+def shown(lab, cluster):
+    """Opens a notebook with a dashboard over the session's cluster, and one more cell to run."""
+    opened = []
 
-    def show(cell: str = ""):
+    def show(cell: str = "pass"):
         setup = f"{LOAD}\nimport os; os.environ['KUBECONFIG'] = {str(cluster.kubeconfig)!r}"
-        lab = open_lab(setup, SHOW, cell)
+        notebook = lab.open(setup, SHOW, cell, height=1400)
+        opened.append(notebook)
         for number in (0, 1):
-            lab.run(number)
-            lab.ran(number)
-        lab.board = lab.page.locator(".kfwd-dashboard")
-        lab.board.wait_for()
-        return lab
+            notebook.run(number)
+            notebook.ran(number)
+        notebook.board = notebook.page.locator(".kfwd-dashboard")
+        notebook.board.wait_for()
+        return notebook
 
-    return show
+    yield show
+    for notebook in opened:
+        notebook.shut_down()
+        notebook.page.context.close()
 
 
 def offered(lab, field: str) -> list[str]:
@@ -86,20 +91,20 @@ def test_a_mistake_is_said_in_the_clusters_words(shown):
 
 def test_a_click_acts_while_a_cell_blocks(shown):
     """Comm messages go by a subshell (JEP 91): JupyterLab opens one for widgets."""
-    lab = shown("import time\nwhile not done: time.sleep(0.05)")
-    lab.page.locator(".jp-Cell .cm-content").nth(2).fill(
+    lab = shown(
         "from pathlib import Path\nimport time\nwhile not Path('go').exists(): time.sleep(0.05)"
     )
     start(lab, "web", "80")
     lab.board.locator(".state.listening").wait_for()
     lab.run(2)
-    lab.page.wait_for_function("document.body.innerText.includes('[*]')")
+    lab.runs(2)
     lab.board.locator("td.actions button", has_text="Stop").click()
     lab.board.locator(".state.stopped").wait_for()
-    assert lab.running(2)
-    (lab.server.root / "go").touch()
+    lab.runs(2)  # still
+    go = lab.lab.server.root / "go"
+    go.touch()
     lab.ran(2)
-    (lab.server.root / "go").unlink()
+    go.unlink()
 
 
 def test_rows_are_searched_and_sorted(shown):
@@ -140,7 +145,7 @@ def test_what_was_saved_shows_the_last_state_when_the_kernel_is_gone(shown):
     assert not still.is_visible(), "the widget stands for it"
     lab.save()
     lab.shut_down()
-    lab.open()
+    lab.load()
     still.wait_for()
     assert f"localhost:{port}" in still.inner_text()
     assert "1 in all" in still.inner_text()

@@ -14,6 +14,7 @@ from peers.plain import connect, echo, read_all
 from peers.relay import CLOSED, NEVER, a_pod, until
 
 from kfwd_nb.client import Forward, Totals, forward, forwards
+from kfwd_nb.client.reasons import Reason
 from kfwd_nb.client.switch_interval import WHILE_FORWARDING
 from kfwd_nb.errors import ListenError, UsageError
 
@@ -39,6 +40,13 @@ def test_localhost_is_both_families_on_the_same_port(relay, kubeconfig):
         for address in port.addresses:
             with socket.create_connection((address, port.local), timeout=20) as sock:
                 assert echo(sock, b"hello") == b"hello"
+
+
+@pytest.mark.parametrize("spec", [":7", ":echo"])
+@pytest.mark.parametrize("target", ["web", "svc/api"])
+def test_a_port_has_the_name_that_the_cluster_gives_it(relay, kubeconfig, target, spec):
+    with forward(target, spec) as fwd:
+        assert fwd.ports[0].name == "echo"
 
 
 @pytest.mark.parametrize(
@@ -252,7 +260,20 @@ def test_only_the_last_closed_connections_are_remembered_but_all_are_counted(
                 echo(sock, b"x")
             until(lambda number=number: fwd.totals.open == 0 and fwd.totals.opened == number)
         assert [each.number for each in fwd.connections()] == [8, 9, 10, 11, 12]
+        assert fwd.reasons == {Reason("both sides done, the local program first.", False): 12}
         assert fwd.totals == Totals(opened=12, open=0, bytes_in=12, bytes_out=12)
+
+
+def test_a_table_need_not_copy_thousands(relay, kubeconfig):
+    with forward("web", ":7") as fwd:
+        with connect(fwd.local_port) as sock:
+            echo(sock, b"x")
+        the_closed(fwd)
+        with connect(fwd.local_port), connect(fwd.local_port), connect(fwd.local_port):
+            until(lambda: fwd.totals.open == 3)
+            for newest, numbers in ((None, [1, 2, 3, 4]), (2, [1, 3, 4]), (0, [1]), (9, None)):
+                found = [each.number for each in fwd.connections(newest)]
+                assert found == (numbers or [1, 2, 3, 4])
 
 
 def test_connections_beyond_the_limit_are_refused_and_counted(relay, kubeconfig, monkeypatch):

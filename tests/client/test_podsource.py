@@ -34,6 +34,7 @@ from kfwd_nb.kube.objects import (
     PodStatus,
 )
 from kfwd_nb.kube.resolve import Inventory
+from kfwd_nb.kube.waiting import Waiting
 from kfwd_nb.ports import parse_target
 
 pytestmark = pytest.mark.pure
@@ -136,6 +137,7 @@ class Bench:
         self.server = server
         self.told = 0
         self.gone: list[str] = []
+        self.waits: list[Waiting] = []
         self.source = PodSource(
             server.client,
             parse_target(target),
@@ -143,6 +145,7 @@ class Bench:
             balance=balance,
             changed=self.tell,
             gone=lambda pod: self.gone.append(pod.metadata.uid),
+            waits=self.waits.append,
         )
 
     def tell(self) -> None:
@@ -168,6 +171,7 @@ def short_pauses(monkeypatch):
     monkeypatch.setattr(module, "FIRST_PAUSE", 0.001)
     monkeypatch.setattr(module, "MAX_PAUSE", 0.01)
     monkeypatch.setattr(module, "ASK_AGAIN", 0.001)
+    monkeypatch.setattr(module, "TELL_EVERY", 0.01)
 
 
 # -- the start ------------------------------------------------------------------------------------
@@ -188,6 +192,38 @@ async def test_a_start_waits_for_a_pod_that_is_on_its_way():
         await bench.watching()
         assert not starting.done()
         server.put(pod("api-1"))
+        assert (await asyncio.wait_for(starting, 20)).ready
+
+
+async def test_what_a_start_waits_for_is_told_again_and_again():
+    creating = pod("api-1", phase="Pending", ready=False)
+    creating.status.container_statuses = [
+        ContainerStatus(name="c", state={"waiting": {"reason": "ContainerCreating"}})
+    ]
+    async with Bench(server := Server()) as bench:
+        starting = asyncio.create_task(bench.source.start(60.0))
+        await until(lambda: len(bench.waits) > 1)
+        server.put(creating)
+        await until(lambda: "ContainerCreating" in bench.waits[-1].why)
+        first, last = bench.waits[0], bench.waits[-1]
+        assert first.why == 'deploy/api has no pods in namespace "default"'
+        assert (last.what, last.limit) == ("deploy/api to run", "--pod-running-timeout")
+        assert last.until - last.since == 60.0
+        assert last.since == first.since
+        server.put(pod("api-1"))
+        await asyncio.wait_for(starting, 20)
+        count = len(bench.waits)
+        await asyncio.sleep(0.05)
+        assert len(bench.waits) == count
+
+
+async def test_where_pods_may_not_be_listed_a_start_asks_again():
+    starting_pod = pod("web", phase="Pending", ready=False)
+    async with Bench(server := Server(starting_pod), "web") as bench:
+        server.refusing["list"] = ForbiddenError("no list")
+        starting = asyncio.create_task(bench.source.start())
+        await until(lambda: server.calls.count("get") > 2)
+        server.pods = {"uid-web": pod("web")}
         assert (await asyncio.wait_for(starting, 20)).ready
 
 

@@ -15,6 +15,7 @@ import pytest
 from kfwd_nb.errors import ConfigError
 from kfwd_nb.kube import login_path, plugin_process
 from kfwd_nb.kube.exec_plugin import VERSIONS, ExecPlugin, PluginSpec
+from kfwd_nb.kube.waiting import Waiting
 
 pytestmark = pytest.mark.chain
 
@@ -126,6 +127,24 @@ async def test_its_stderr_is_told_while_it_waits(program, tmp_path):
 
     await plugin(path).current(notice)
     assert told == ["open https://x and type CODE", "done"]
+
+
+async def test_it_is_told_that_it_runs_still(program, tmp_path, monkeypatch):
+    monkeypatch.setattr(plugin_process, "TELL_EVERY", 0.01)
+    go = tmp_path / "go"
+    path = program(f"while not os.path.exists({str(go)!r}): time.sleep(0.01)\nprint({answer()!r})")
+    told: list[Waiting] = []
+
+    def waits(waiting: Waiting) -> None:
+        told.append(waiting)
+        if len(told) == 3:
+            go.touch()
+
+    await plugin(path).current(print, waits)
+    assert len(told) >= 3
+    assert told[0].what == f"the exec plugin {path} of the kubeconfig"
+    assert told[0].until - told[0].since == plugin_process.RUN_LIMIT
+    assert told[0] == told[-1]
 
 
 async def test_a_browser_that_holds_its_outputs_is_not_waited_for(program, tmp_path):

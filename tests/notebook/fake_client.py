@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 
 from kfwd_nb.client.connection import Connection, Totals
+from kfwd_nb.client.reasons import Reason
 from kfwd_nb.errors import NotFoundError
+from kfwd_nb.kube.waiting import Waiting
 from kfwd_nb.ports import Target, parse_port, parse_target
 
 _ports = itertools.count(40001)
@@ -19,6 +22,7 @@ class Port:
     local: int
     remote: int | str
     protocol: str = "TCP"
+    name: str = ""
 
 
 @dataclass(eq=False)
@@ -39,6 +43,7 @@ class Forward:
     parameters: tuple = ()
     held: list[Connection] = field(default_factory=list)
     forgotten: Totals = field(default_factory=Totals)
+    forgotten_reasons: Counter[Reason] = field(default_factory=Counter)
 
     @property
     def local_port(self) -> int:
@@ -55,11 +60,21 @@ class Forward:
             bytes_out=old.bytes_out + sum(each.bytes_out for each in self.held),
         )
 
-    def connections(self) -> list[Connection]:
-        return list(self.held)
+    @property
+    def reasons(self) -> dict[Reason, int]:
+        over = (each for each in self.held if each.closed is not None)
+        return self.forgotten_reasons + Counter(Reason(each.reason, each.failed) for each in over)
+
+    def connections(self, newest: int | None = None) -> list[Connection]:
+        still_open = [each for each in self.held if each.closed is None]
+        closed = [each for each in self.held if each.closed is not None]
+        if newest is not None:
+            still_open = still_open[max(0, len(still_open) - newest) :]
+        both = still_open + closed[-200:]
+        return sorted(both, key=lambda each: each.number)
 
     def connect(self, **facts: object) -> Connection:
-        number = self.totals.opened + 1
+        number = self.forgotten.opened + len(self.held) + 1
         local, remote = self.ports[0].local, 80
         facts = {"opened": time.time(), "pod": "default/web", "node": "node-1"} | facts
         connection = Connection(number, f"127.0.0.1:{50000 + number}", local, remote, **facts)
@@ -94,6 +109,10 @@ def forward_or_existing(target: str, *ports: str, name: str | None = None, **opt
     if target.endswith("/gone"):
         raise NotFoundError('pod "gone" not found in namespace "default".', hint="no such luck.")
     options.pop("notice", None)
+    waits = options.pop("waits", None)
+    if target.endswith("late"):
+        now = time.time()
+        waits(Waiting(f"{parse_target(target)} to run", "it is created", now - 2, now + 58))
     parameters = (target, ports, tuple(sorted(options.items(), key=repr)))
     outcome = "started"
     for each in forwards():

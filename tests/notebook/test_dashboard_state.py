@@ -16,7 +16,7 @@ from kfwd_nb.errors import NotFoundError, UsageError
 from kfwd_nb.notebook.dashboard import actions, state
 from kfwd_nb.notebook.dashboard.events import Log
 from kfwd_nb.notebook.dashboard.history import MAX_SAMPLES, History
-from kfwd_nb.notebook.table import Rate
+from kfwd_nb.notebook.units import Rate
 
 pytestmark = pytest.mark.pure
 
@@ -107,6 +107,15 @@ def test_whoever_applies_every_difference_has_what_there_is(steps):
         assert browser == now
         assert list(browser.forwards) == list(now.forwards)
         assert state.difference(had, now) == {}
+
+
+def test_a_forward_that_was_started_anew_takes_its_formers_place():
+    web, again, api = made("web", "web", "svc/api")
+    web.stop()
+    api.stop()
+    assert state.standing([again, web, api]) == [again, api]
+    again.stop()
+    assert state.standing([again, web, api]) == [again, web, api]
 
 
 # -- throughput -----------------------------------------------------------------------------------

@@ -85,6 +85,23 @@ def test_the_cell_shows_it_and_an_interrupt_ends_it(
     assert "…" not in run.bundles[-1]["text/html"], "nobody waits any more"
 
 
+def test_the_cell_says_what_it_waits_for_and_until_when(kernel: Any) -> None:
+    def waits(message: dict[str, Any]) -> bool:
+        return "waiting for" in message["content"].get("data", {}).get("text/plain", "")
+
+    request = kernel.send("%portforward web :80")
+    messages = kernel.listen(20, until=waits)
+    assert waits(messages[-1])
+    text = messages[-1]["content"]["data"]["text/plain"]
+    assert text.startswith(f"waiting for the exec plugin {sys.executable} of the kubeconfig")
+    assert " of 5 min 0 s: since " in text
+    assert "<progress" in messages[-1]["content"]["data"]["text/html"]
+    kernel.interrupt()
+    run = kernel.finish(request, timeout=10)
+    last = [each["text/plain"] for each in run.bundles if "waited for" in each["text/plain"]]
+    assert len(last) == 1, "it is over, and says so in its place"
+
+
 def test_a_plugin_that_fails_is_no_traceback(kernel: Any) -> None:
     run = kernel.run("%portforward web :80 --context failure")
     assert run.status == "error"

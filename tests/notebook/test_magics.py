@@ -264,9 +264,24 @@ class TestLive:
         assert kernel.ok("print(len(said.outputs))").printed == "1\n"
 
     def test_an_idle_forward_says_nothing(self, kernel: Any) -> None:
-        kernel.ok("fwd = %portforward web :80\nfwd.connect()")
-        kernel.listen(1.5)
-        assert kernel.listen(2) == []
+        run = kernel.ok("fwd = %portforward web :80\nfwd.connect()\nfwd.move(9999)")
+
+        def has_come_to_rest(message: dict[str, Any]) -> bool:
+            text = message["content"].get("data", {}).get("text/plain", "")
+            return "idle" in text and "9.8 KiB" in text
+
+        if not any(map(has_come_to_rest, run.displays)):
+            assert has_come_to_rest(kernel.listen(10, until=has_come_to_rest)[-1])
+        assert kernel.listen(2) == [], "the picture of the last minute is no news"
+
+    @pytest.mark.parametrize("cell", ["%portforward late :80", "%%portforward late :80\npass"])
+    def test_the_table_takes_the_place_of_the_wait(self, kernel: Any, cell: str) -> None:
+        run = kernel.ok(cell)
+        assert len(run.first_displays) == 1
+        first, second, *_ = run.displays
+        assert "waiting for pod/late to run" in first["content"]["data"]["text/plain"]
+        assert "pod/late" in second["content"]["data"]["text/plain"]
+        assert "waiting" not in second["content"]["data"]["text/html"]
 
     def test_all_forwards_in_one_table(self, kernel: Any) -> None:
         assert "Nothing is forwarded" in only(kernel.ok("%portforward"))

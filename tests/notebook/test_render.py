@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from kfwd_nb.notebook.rate import HISTORY, History
 from kfwd_nb.notebook.render import (
     EMPTY,
     SIMULATED,
@@ -22,7 +23,6 @@ pytestmark = pytest.mark.pure
 
 NOON = 1_700_000_000.0
 HOSTILE = "<script>alert(1)</script>\x1b[31m\x00 'a' \"b\" & <b>"
-VOID = {"br", "style"}
 
 
 class Balanced(HTMLParser):
@@ -164,3 +164,72 @@ def test_a_sheet_in_both_forms() -> None:
 
 def test_columns_are_straight() -> None:
     assert columns([("a", "bb"), ("ccc", "d\ne"), ("f",)]) == ["a    bb", "ccc  d e", "f"]
+
+
+def test_the_line_to_copy_stands_under_a_forward_that_listens(fake: Any) -> None:
+    forward = fake.make("db", "6000:5432", "8080:80", "5000:6333")
+    bundle = table_bundle(build([forward], {}, NOON))
+    html = bundle["text/html"]
+    check(html)
+    under = html.partition("</details>")[2]
+    for line in ("postgresql://127.0.0.1:6000/", "QdrantClient(url=", "http://127.0.0.1:8080/"):
+        assert line in under
+        assert f"    {line}" in bundle["text/plain"]
+    assert '<a href="http://127.0.0.1:8080/"' in under
+    assert '<a href="http://127.0.0.1:5000/dashboard"' in under
+    assert 'href="http://localhost:6000' not in html, "PostgreSQL is nothing to click"
+    forward.state = "stopped"
+    assert "postgresql://" not in "".join(table_bundle(build([forward], {}, NOON)).values())
+
+
+def test_the_last_minute_is_a_picture_and_words(fake: Any) -> None:
+    forward = fake.make()
+    busy = History((0.0,) * 58 + (2048.0, 1024.0), (0.0,) * HISTORY)
+    bundle = table_bundle(build([forward], {}, NOON, histories={id(forward): busy}))
+    check(bundle["text/html"])
+    label = re.search(r'role="img" aria-label="([^"]+)"', bundle["text/html"])
+    assert label is not None
+    assert "in (above) at most 2.0 KiB/s, out (below) at most 0 B/s" in label[1]
+    (blocks,) = [each for each in bundle["text/plain"].splitlines() if "▁" in each]
+    assert blocks.startswith(f"    in  {'▁' * 29}█ at most 2.0 KiB/s, 60 s before ")
+    idle = table_bundle(build([forward], {}, NOON))["text/plain"]
+    assert "▁" not in idle
+
+
+def test_its_size_is_bounded_whatever_passes(fake: Any) -> None:
+    """Ten thousand connections, and everything from elsewhere as long as it can be."""
+    long = "<&'\">" * 400
+    forward = fake.make(dialect_reason=long, reason=long, context=long, name=long)
+    for number in range(10_000):
+        over = number % 2
+        forward.connect(
+            pod=long,
+            node=long,
+            reason=f"{number} {long}" if over else "",
+            closed=NOON if over else None,
+            failed=bool(over),
+        )
+        forward.move(2**50, 2**50)
+    wild = tuple(float(n * 7919 % 1000 + 1) for n in range(HISTORY))
+    histories = {id(forward): History(wild, wild[::-1])}
+    html = table_bundle(build([forward], {}, NOON, histories=histories))["text/html"]
+    check(html)
+    assert len(html) < 128_000
+
+
+def test_an_ordinary_table_is_small_with_ten_thousand_connections(fake: Any) -> None:
+    forward = fake.make()
+    for number in range(10_000):
+        forward.connect(closed=NOON if number % 2 else None, reason="both sides done.")
+    bundle = table_bundle(build([forward], {}, NOON))
+    assert sum(map(len, bundle.values())) < 24_000
+    assert "and 9,980 more: 4,988 open" in bundle["text/plain"]
+    assert "4,992 closed: both sides done" in bundle["text/html"]
+
+
+def test_scripts_and_styles_go_without_their_comments(fake: Any) -> None:
+    html = table_bundle(build([fake.make()], {}, NOON))["text/html"]
+    assert "/*" not in html
+    assert not re.search(r"(?<!:)//", html)
+    assert "kfwdOpened" in html
+    assert "kfwdCopied" in html

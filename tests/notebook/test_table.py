@@ -1,4 +1,4 @@
-"""Forwards → rows, and the units that people read."""
+"""Forwards → rows of a table, and what counts as news."""
 
 from __future__ import annotations
 
@@ -6,56 +6,13 @@ from typing import Any
 
 import pytest
 
-from kfwd_nb.client.connection import Totals
-from kfwd_nb.notebook.rate import RateMeter
-from kfwd_nb.notebook.table import (
-    MAX_CONNECTIONS,
-    Rate,
-    build,
-    bytes_text,
-    duration_text,
-)
+from kfwd_nb.notebook.rate import HISTORY, History
+from kfwd_nb.notebook.table import MAX_FORWARDS, MAX_PORTS, MAX_ROWS, build
+from kfwd_nb.notebook.units import Rate
 
 pytestmark = pytest.mark.pure
 
 NOON = 1_700_000_000.0
-
-
-@pytest.mark.parametrize(
-    ("count", "text"),
-    [
-        (0, "0 B"),
-        (512, "512 B"),
-        (1023, "1023 B"),
-        (1024, "1.0 KiB"),
-        (1536, "1.5 KiB"),
-        (100 * 1024, "100 KiB"),
-        (1000 * 1024, "1.0 MiB"),
-        (640 * 2**20, "640 MiB"),
-        (2**30, "1.0 GiB"),
-        (5 * 2**50, "5120 TiB"),
-    ],
-)
-def test_bytes_text(count: float, text: str) -> None:
-    assert bytes_text(count) == text
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0.0004, "0.4 ms"),
-        (0.012, "12 ms"),
-        (0.4, "0.4 s"),
-        (9.96, "10 s"),
-        (59.7, "1 min 0 s"),
-        (185, "3 min 5 s"),
-        (7440, "2 h 4 min"),
-        (90_000, "1 d 1 h"),
-        (40 * 86_400, "40 d 0 h"),
-    ],
-)
-def test_duration_text(seconds: float, text: str) -> None:
-    assert duration_text(seconds) == text
 
 
 def test_one_line_says_where_a_forward_leads(fake: Any) -> None:
@@ -116,49 +73,38 @@ def test_a_name_is_shown_where_it_is_not_the_target(
     assert (row.name, row.key) == (shown, name)
 
 
-def test_the_last_failure_is_said(fake: Any) -> None:
-    forward = fake.make()
-    assert build([forward], {}, NOON).forwards[0].failure == ""
-    for reason in ("first", "second"):
-        forward.connect(closed=NOON, state="closed", reason=reason, failed=True)
-    forward.connect()
-    (row,) = build([forward], {}, NOON).forwards
-    assert row.failure == "last failure: connection 2: second"
-    assert [each.state for each in row.rows] == ["opening", "failed", "failed"]
+def test_a_line_to_copy_names_what_is_listened_on(fake: Any) -> None:
+    forward = fake.make("svc/db", "6000:5432", "7000:9999", "8000:443")
+    forward.ports[0].name = "tcp-postgresql"
+    cells = build([forward], {}, NOON).forwards[0].addresses
+    assert [(each.line.text, each.link) for each in cells] == [
+        ("postgresql://127.0.0.1:6000/", ""),
+        ("127.0.0.1:7000", "http://localhost:7000/"),
+        ("https://127.0.0.1:8000/", "https://localhost:8000/"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("address", "line"),
+    [
+        ("0.0.0.0", "http://127.0.0.1:80/"),
+        ("::", "http://[::1]:80/"),
+        ("10.0.0.7", "http://10.0.0.7:80/"),
+        ("::1", "http://[::1]:80/"),
+    ],
+)
+def test_a_line_to_copy_names_an_address_that_leads_there(
+    fake: Any, address: str, line: str
+) -> None:
+    forward = fake.make("web", "80")
+    forward.ports[0].address = address
+    assert build([forward], {}, NOON).forwards[0].addresses[0].line.text == line
 
 
 def test_a_port_on_both_loopback_addresses_is_one_address(fake: Any) -> None:
     forward = fake.make("web", "8080:80")
     forward.ports = (*forward.ports, fake.Port("::1", 8080, 80))
     assert len(build([forward], {}, NOON).forwards[0].addresses) == 1
-
-
-def test_a_connection_shows_its_life(fake: Any) -> None:
-    forward = fake.make()
-    forward.connect(opened=NOON - 5, first_byte=0.012)
-    forward.move(2048, 10)
-    forward.connect(opened=NOON - 3, closed=NOON - 1, state="closed", reason="refused", failed=True)
-    newest, oldest = build([forward], {}, NOON).forwards[0].rows
-    assert (oldest.number, oldest.pod, oldest.node, oldest.state) == (
-        1,
-        "default/web",
-        "node-1",
-        "opening",
-    )
-    assert (str(oldest.bytes_in), str(oldest.bytes_out)) == ("2.0 KiB", "10 B")
-    assert (oldest.age, oldest.first_byte) == ("5.0 s", "12 ms")
-    assert (newest.age, newest.reason, newest.failed) == ("2.0 s", "refused", True)
-
-
-def test_older_connections_are_summed_up(fake: Any) -> None:
-    forward = fake.make(forgotten=Totals(opened=100, failed=2, bytes_in=1000, bytes_out=50))
-    for _ in range(MAX_CONNECTIONS + 3):
-        forward.connect()
-        forward.move(1, 1)
-    (row,) = build([forward], {}, NOON).forwards
-    assert [each.number for each in row.rows] == list(range(115, 115 - MAX_CONNECTIONS, -1))
-    assert row.rest == "and 103 older: 3 open, in 1003 B, out 53 B"
-    assert row.connections == "15 open, 115 in all, 2 failed"
 
 
 def test_time_alone_is_no_news(fake: Any) -> None:
@@ -170,6 +116,31 @@ def test_time_alone_is_no_news(fake: Any) -> None:
     assert build([forward], {}, NOON + 60) != before
 
 
+def test_the_last_minute_is_no_news_but_it_is_shown(fake: Any) -> None:
+    forward = fake.make()
+    forward.connect()
+    busy = History((0.0,) * (HISTORY - 1) + (2048.0,))
+    before = build([forward], {}, NOON)
+    after = build([forward], {}, NOON, histories={id(forward): busy})
+    assert after == before
+    assert before.forwards[0].spark.quiet
+    assert after.forwards[0].spark.inward.most == "2.0 KiB/s"
+
+
+def test_many_forwards_share_the_room(fake: Any) -> None:
+    def busy() -> Any:
+        forward = fake.make("web", *(f"{8000 + n}:80" for n in range(MAX_PORTS + 5)))
+        for number in range(40):
+            forward.connect(closed=NOON if number % 2 else None)
+        return forward
+
+    table = build([busy() for _ in range(MAX_FORWARDS + 7)], {}, NOON)
+    assert (len(table.forwards), table.more) == (MAX_FORWARDS, 7)
+    assert sum(len(each.rows) for each in table.forwards) <= MAX_ROWS
+    assert all({row.closed for row in each.rows} == {True, False} for each in table.forwards)
+    assert all(len(each.addresses) == MAX_PORTS for each in table.forwards)
+
+
 def test_simulated_isolation_is_said(fake: Any) -> None:
     assert not build([fake.make()], {}, NOON).simulated
     assert build([fake.make(), fake.make(isolation="loopback")], {}, NOON).simulated
@@ -179,29 +150,3 @@ def test_a_stopped_forward_has_no_rate(fake: Any) -> None:
     forward = fake.make(state="stopped", reason="lost connection to pod")
     (row,) = build([forward], {id(forward): Rate(1.0, 1.0)}, NOON).forwards
     assert (row.state, row.reason, str(row.rate)) == ("stopped", "lost connection to pod", "idle")
-
-
-class TestRateMeter:
-    @staticmethod
-    def totals(inward: int, outward: int = 0) -> Totals:
-        return Totals(bytes_in=inward, bytes_out=outward)
-
-    def test_first_reading_is_idle(self) -> None:
-        assert RateMeter().read(self.totals(1000), 5.0) == Rate()
-
-    def test_steady(self) -> None:
-        meter = RateMeter()
-        rates = [meter.read(self.totals(n * 250, n * 25), n * 0.25) for n in range(20)]
-        assert rates[1:] == [Rate(1000.0, 100.0)] * 19
-
-    def test_zero_a_window_after_the_last_byte(self) -> None:
-        meter = RateMeter()
-        for n in range(5):
-            meter.read(self.totals(n * 250), n * 0.25)
-        falling = [meter.read(self.totals(1000), 1.0 + n * 0.25).inward for n in range(1, 5)]
-        assert falling == [750.0, 500.0, 250.0, 0.0]
-
-    def test_after_a_long_silence_only_the_window_counts(self) -> None:
-        meter = RateMeter()
-        meter.read(self.totals(0), 0.0)
-        assert meter.read(self.totals(500), 100.0) == Rate(500.0, 0.0)

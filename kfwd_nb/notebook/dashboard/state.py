@@ -14,7 +14,7 @@ from kfwd_nb.notebook.table import address_cells, warning
 
 if TYPE_CHECKING:
     from kfwd_nb.client import Connection, Forward
-    from kfwd_nb.notebook.table import Rate
+    from kfwd_nb.notebook.units import Rate
 
 MAX_ROWS = 1000
 """Connections that the browser gets one by one, the newest of all forwards; it is told how many
@@ -44,6 +44,12 @@ class State:
             "connections": list(self.connections.values()),
             "hidden": self.hidden,
         }
+
+
+def standing(forwards: Sequence[Forward]) -> list[Forward]:
+    """Those that count: one that was started anew takes the place of its former."""
+    names = {each.name for each in forwards if each.state != "stopped"}
+    return [each for each in forwards if each.state != "stopped" or each.name not in names]
 
 
 def read(forwards: Iterable[Forward], rates: Mapping[int, Rate]) -> State:

@@ -77,7 +77,8 @@ class Dashboard(anywidget.AnyWidget):
         from kfwd_nb import client
 
         self._lock = threading.RLock()
-        self._source = EveryForward(client.forwards)
+        every = EveryForward(client.forwards)
+        self._source = lambda: state.standing(every())
         self._sent = state.State()
         self._seen: object = None
         self._meters: dict[int, RateMeter] = {}
