@@ -47,7 +47,7 @@ def start(lab, target: str, port: str) -> None:
 
 
 def address(lab) -> str:
-    return lab.board.locator(".address a").first.get_attribute("href")
+    return f"http://{lab.board.locator('.address a').first.inner_text()}/"
 
 
 def test_a_forward_is_chosen_started_used_stopped_and_started_again_with_the_mouse(shown):

@@ -77,8 +77,7 @@ class Dashboard(anywidget.AnyWidget):
         from kfwd_nb import client
 
         self._lock = threading.RLock()
-        every = EveryForward(client.forwards)
-        self._source = lambda: state.standing(every())
+        self._every = EveryForward(client.forwards)
         self._sent = state.State()
         self._seen: object = None
         self._meters: dict[int, RateMeter] = {}
@@ -241,6 +240,9 @@ class Dashboard(anywidget.AnyWidget):
     def _choose(self, number: int, content: Mapping[str, Any]) -> dict[str, Any]:
         words = (str(content.get(name) or "") for name in ("context", "namespace", "target"))
         return {"choices": choices(Place(*words))}
+
+    def _source(self) -> list[Forward]:
+        return state.standing(self._every())
 
     def _forward_of(self, key: str) -> Forward:
         return actions.find(self._source(), key)
