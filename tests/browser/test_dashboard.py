@@ -76,6 +76,20 @@ def test_a_forward_is_chosen_started_used_stopped_and_started_again_with_the_mou
     assert lab.errors == []
 
 
+def test_what_ran_before_is_there_and_its_events_too(lab, cluster):
+    setup = f"{LOAD}\nimport os; os.environ['KUBECONFIG'] = {str(cluster.kubeconfig)!r}"
+    notebook = lab.open(setup, "fwd = kfwd_nb.forward('db', ':5432')", SHOW)
+    for number in range(3):
+        notebook.run(number)
+        notebook.ran(number)
+    board = notebook.page.locator(".kfwd-dashboard")
+    board.locator(".state.listening").wait_for()
+    board.locator("[role=log]", has_text="dialect connect").wait_for()
+    board.locator("[role=log]", has_text="listens").wait_for()
+    notebook.shut_down()
+    notebook.page.context.close()
+
+
 def test_a_mistake_is_said_in_the_clusters_words(shown):
     lab = shown()
     start(lab, "nosuch", "80")

@@ -34,6 +34,7 @@ class Store extends EventTarget {
     this.waiting = new Map(); // number of a request → who waits for its answer
     this.take(model.get("snapshot") ?? {});
     model.on("msg:custom", (message) => this.hear(message));
+    model.send({ kind: "hello" }); // the answer has what was said before this script had come
   }
 
   take({ forwards = [], connections = [], hidden = 0, samples = [], events = [], now }) {
@@ -50,6 +51,11 @@ class Store extends EventTarget {
   }
 
   hear(message) {
+    if (message.kind === "whole") {
+      this.take(message);
+      this.dispatchEvent(new Event("changed"));
+      return;
+    }
     if (message.kind === "changed") {
       for (const row of message.forwards ?? []) this.forwards.set(row.key, row);
       if (message.order) {

@@ -183,13 +183,15 @@ class Dashboard(anywidget.AnyWidget):
         found: dict[str, Any] = super().get_state(key, drop_defaults)
         if "snapshot" in found:
             with self._lock:
-                whole = self._sent.whole()
-                found["snapshot"] = whole | {
-                    "now": time.time(),
-                    "samples": self._history.samples,
-                    "events": self._log.lines,
-                }
+                found["snapshot"] = self._whole()
         return found
+
+    def _whole(self) -> dict[str, Any]:
+        return self._sent.whole() | {
+            "now": time.time(),
+            "samples": self._history.samples,
+            "events": self._log.lines,
+        }
 
     # -- what the browser says --------------------------------------------------------------------
 
@@ -198,6 +200,10 @@ class Dashboard(anywidget.AnyWidget):
         if not isinstance(content, Mapping):
             return
         number, kind = content.get("number"), content.get("kind")
+        if kind == "hello":  # what was said before its script had come, it has not heard
+            with self._lock:
+                self.send({"kind": "whole", **self._whole()})
+            return
         if not isinstance(number, int) or kind not in ("act", "choose"):
             return
         self.send({"kind": "taken", "number": number})
