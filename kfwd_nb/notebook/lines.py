@@ -39,6 +39,11 @@ class CopyLine:
     link: str = ""
     what: str = ""
 
+    @property
+    def is_url(self) -> bool:
+        """The line itself is what a browser would open."""
+        return self.text.startswith(("http://", "https://"))
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:

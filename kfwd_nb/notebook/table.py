@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from kfwd_nb.client.links import browser
@@ -196,10 +197,13 @@ def address_cells(forward: Forward) -> tuple[AddressCell, ...]:
             port.name,
             forward.target.name,
         )
-        scheme = line.link.partition(":")[0] if line.what else "http"
+        scheme, _, page = line.link.partition("://") if line.what else ("http", "", "")
+        known = partial(browser.known, port, scheme=scheme)
+        if line.link:  # what a program here says, and what leads here from the browser, may differ
+            line = replace(line, link=known(f"/{page.partition('/')[2]}"))
         cell = AddressCell(
             text=f"{_host(port.address)}:{port.local}",
-            link=browser.known(port, scheme=scheme) if scheme else "",
+            link=known() if scheme else "",
             remote=str(port.remote),
             line=line,
         )

@@ -175,8 +175,8 @@ def test_the_line_to_copy_stands_under_a_forward_that_listens(fake: Any) -> None
     for line in ("postgresql://127.0.0.1:6000/", "QdrantClient(url=", "http://127.0.0.1:8080/"):
         assert line in under
         assert f"    {line}" in bundle["text/plain"]
-    assert '<a href="http://127.0.0.1:8080/"' in under
-    assert '<a href="http://127.0.0.1:5000/dashboard"' in under
+    assert '<a href="http://localhost:8080/"' in under
+    assert '<a href="http://localhost:5000/dashboard"' in under
     assert 'href="http://localhost:6000' not in html, "PostgreSQL is nothing to click"
     forward.state = "stopped"
     assert "postgresql://" not in "".join(table_bundle(build([forward], {}, NOON)).values())

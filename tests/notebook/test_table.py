@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from kfwd_nb.client.links import browser
 from kfwd_nb.notebook.rate import HISTORY, History
+from kfwd_nb.notebook.render import table_bundle
 from kfwd_nb.notebook.table import MAX_FORWARDS, MAX_PORTS, MAX_ROWS, build
 from kfwd_nb.notebook.units import Rate
 
@@ -99,6 +101,26 @@ def test_a_line_to_copy_names_an_address_that_leads_there(
     forward = fake.make("web", "80")
     forward.ports[0].address = address
     assert build([forward], {}, NOON).forwards[0].addresses[0].line.text == line
+
+
+def test_a_line_is_for_programs_here_and_its_link_for_the_browser_wherever_it_is(
+    fake: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(browser, "_way", None)
+    monkeypatch.setattr(browser, "_template", "https://hub.example/user/ann/proxy/{port}")
+    forward = fake.make("web", "8080:80", "6000:6333", "7000:5432")
+    cells = build([forward], {}, NOON).forwards[0].addresses
+    assert [(each.line.text, each.line.link) for each in cells] == [
+        ("http://127.0.0.1:8080/", "https://hub.example/user/ann/proxy/8080/"),
+        (
+            "QdrantClient(url='http://127.0.0.1:6000')",
+            "https://hub.example/user/ann/proxy/6000/dashboard",
+        ),
+        ("postgresql://127.0.0.1:7000/", ""),
+    ]
+    html = table_bundle(build([forward], {}, NOON))["text/html"]
+    assert 'proxy/8080/" target="_blank" rel="noopener">http://127.0.0.1:8080/</a></code>' in html
+    assert 'proxy/6000/dashboard" target="_blank" rel="noopener">open</a>' in html
 
 
 def test_a_port_on_both_loopback_addresses_is_one_address(fake: Any) -> None:
