@@ -146,19 +146,6 @@ def test_a_blocking_loop_over_events(relay, kubeconfig):
     assert seen == ["dialect", "listening", "opened", "pod", "closed"]
 
 
-@pytest.mark.chain
-async def test_on_the_kernels_loop(relay, kubeconfig):
-    async with forward("web", ":7", loop="kernel") as fwd:
-        opened = fwd.wait_for("opened", 20)
-        _, writer = await asyncio.open_connection("127.0.0.1", fwd.local_port)
-        assert (await opened).facts["connection"] == 1
-        writer.close()
-        assert fwd.wait_until("closed", 20).kind == "closed"
-        assert fwd.wait_until(lambda fwd: fwd.totals.opened, 20) == 1
-        with pytest.raises(UsageError, match="would stop the forward"):
-            iter(fwd.events())
-
-
 # -- waiting --------------------------------------------------------------------------------------
 
 

@@ -44,6 +44,25 @@ async def main():
     assert other.state == "stopped"
     with forward("web", ":7", loop="kernel") as third:
         assert await echo(third.local_port, b"z") == b"z"
+
+    async with forward("web", loop="kernel") as fourth:
+        opened = fourth.wait_for("opened", 20)
+        sock = await fourth.open_async(7)
+        assert (await opened).facts["peer"] == "in-process"
+        reader, writer = await asyncio.open_connection(sock=sock)
+        writer.write(b"x")
+        writer.write_eof()
+        assert await reader.read() == b"x"
+        writer.close()
+        assert fourth.wait_until(lambda fwd: fwd.totals.bytes_in, 20) == 1
+        assert fourth.wait_until(lambda fwd: fwd.totals.open == 0, 20)
+        async for event in fourth.events(past=True):
+            if event.kind == "closed":
+                break
+        try:
+            iter(fourth.events())
+        except Exception as error:
+            print(type(error).__name__, "for a blocking loop")
     assert await background == "runs on"
     try:
         forward("nobody", ":7", loop="kernel")
@@ -64,7 +83,11 @@ def test_a_program_that_only_awaits(relay, kubeconfig):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == ["NotFoundError", "done"]
+    assert done.stdout.splitlines() == [
+        "UsageError for a blocking loop",
+        "NotFoundError",
+        "done",
+    ]
     assert "never awaited" not in done.stderr
     assert "never retrieved" not in done.stderr
 

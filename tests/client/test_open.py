@@ -142,9 +142,8 @@ def test_stop_while_it_is_dialed(relay, kubeconfig):
     assert forwards() == []
 
 
-@pytest.mark.parametrize("loop", ["thread", "kernel"])
-async def test_awaited_with_the_streams_of_asyncio(relay, kubeconfig, loop):
-    async with forward("web", loop=loop) as fwd:
+async def test_awaited_with_the_streams_of_asyncio(relay, kubeconfig):
+    async with forward("web") as fwd:
         sock = await fwd.open_async(7)
         reader, writer = await asyncio.open_connection(sock=sock)
         writer.write(b"hello")
