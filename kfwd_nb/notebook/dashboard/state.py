@@ -64,7 +64,7 @@ def read(forwards: Iterable[Forward], rates: Mapping[int, Rate]) -> State:
     known = 0
     for forward in forwards:
         known += forward.totals.opened
-        for each in forward.connections():
+        for each in forward.connections(newest=MAX_ROWS):
             key = f"{key_of(forward)}/{each.number}"
             rows.append((each.opened, key, _connection(key, key_of(forward), each)))
     newest = sorted(rows, key=lambda each: each[0], reverse=True)[:MAX_ROWS]
