@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
 import socket
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 
 from kfwd_nb.client import conditions, events, holder
+from kfwd_nb.client.books import Books
 from kfwd_nb.client.connection import Connection, Totals
 from kfwd_nb.client.dialects import DialectName
 from kfwd_nb.client.dialer import Dialer
 from kfwd_nb.client.events import Event, EventKind
 from kfwd_nb.client.links import Link, browser
 from kfwd_nb.client.listener import ForwardedPort, listen
-from kfwd_nb.client.log import EventLog, EventStream
+from kfwd_nb.client.log import EventStream
 from kfwd_nb.client.loops import LoopName, Runner, runner
 from kfwd_nb.client.opening import IN_PROCESS, opened
 from kfwd_nb.client.pod_socket import PodSocket
-from kfwd_nb.client.reasons import Reason, Reasons
+from kfwd_nb.client.reasons import Reason
 from kfwd_nb.client.session import Session
 from kfwd_nb.client.stable_port import stable_port
 from kfwd_nb.client.switch_interval import switch_interval
@@ -37,12 +36,6 @@ from kfwd_nb.transport.descriptors import raise_descriptor_limit
 
 if TYPE_CHECKING:
     from kfwd_nb.client.trace import Trace
-
-MAX_CLOSED = 200
-"""Closed connections that a forward remembers for its table; older ones live on in `totals`."""
-
-MAX_CONNECTIONS = 10_000
-"""Connections that a forward holds at once; further ones are refused and counted as failed."""
 
 ACCEPT_PAUSE = 0.1
 """Seconds to wait when no descriptor is left for an accepted connection."""
@@ -81,7 +74,6 @@ class Forward:
         state: `starting`, `listening` or `stopped`.
         reason: what is wrong with it now, or why it was stopped; empty while all is well.
         ports: one for each PORT argument; none for one that is only for `open`.
-        revision: changes whenever something visible does.
         embedded: it leads into the embedded cluster that this process started.
         isolation: how that cluster keeps pods apart; empty where nothing says.
     """
@@ -99,7 +91,6 @@ class Forward:
         self.state: State = "starting"
         self.reason = ""
         self.ports: tuple[ForwardedPort, ...] = ()
-        self.revision = 0
         self.embedded = access.embedded
         self.isolation = ""
         self.started = time.time()
@@ -111,16 +102,8 @@ class Forward:
         self._listeners: list[socket.socket] = []
         self._said: list[int] = []
         self._tasks: set[asyncio.Task[None]] = set()
-        self._open: dict[int, Session] = {}
-        self._closed: deque[Connection] = deque(maxlen=MAX_CLOSED)
-        self._numbers = itertools.count(1)
-        self._totals = Totals()
-        self._log = EventLog()
+        self._books = Books()
         self._cause = ""
-        self._reasons = Reasons()
-        self._bytes_in = 0
-        self._bytes_out = 0
-        self._last_closed: asyncio.Future[None] | None = None
         self._ending: asyncio.Task[None] | None = None
         self._process = os.getpid()
         self._stopped = threading.Event()
@@ -129,6 +112,11 @@ class Forward:
         self._trace: Trace | None = None
 
     # -- what a person asks -----------------------------------------------------------------------
+
+    @property
+    def revision(self) -> int:
+        """Changes whenever something visible does."""
+        return self._books.revision
 
     @property
     def target(self) -> Target:
@@ -239,17 +227,11 @@ class Forward:
         Args:
             newest: copy only so many of the open ones; a live table does not need thousands.
         """
-        # The open ones first: one that closes in between is then in both, not in neither.
-        still_open = list(self._open.items())
-        if newest is not None:
-            still_open = still_open[max(0, len(still_open) - newest) :]
-        both = {number: replace(each.connection) for number, each in still_open}
-        both |= {each.number: each for each in list(self._closed)}  # nothing changes them any more
-        return [both[number] for number in sorted(both)]
+        return self._books.connections(newest)
 
     def log(self) -> list[Event]:
         """What has happened to it, oldest first: the last events, as many as `client.log` keeps."""
-        return self._log.events()
+        return self._books.log.events()
 
     def events(self, *, past: bool = False) -> EventStream:
         """What happens to it from now on: `async for` on any loop, or `for`, until it is stopped.
@@ -261,7 +243,7 @@ class Forward:
             past: begin with what the log has.
         """
         only_await = self.parameters.loop == "kernel"
-        return self._log.follow(past=past, only_await=only_await)
+        return self._books.log.follow(past=past, only_await=only_await)
 
     @overload
     def wait_for(
@@ -310,17 +292,12 @@ class Forward:
     @property
     def totals(self) -> Totals:
         """Sums over all connections that there ever were."""
-        return replace(
-            self._totals,
-            open=len(self._open),
-            bytes_in=self._bytes_in,
-            bytes_out=self._bytes_out,
-        )
+        return self._books.totals
 
     @property
     def reasons(self) -> dict[Reason, int]:
         """How many of its connections ended for which reason."""
-        return self._reasons.counts()
+        return self._books.reasons.counts()
 
     def trace(self, limit: int | None = None) -> Trace:
         """Record the frames of all connections that are opened from now on.
@@ -342,13 +319,13 @@ class Forward:
             raise UsageError(f"{self.name} is {self.state}: nothing passes that can be traced.")
         from kfwd_nb.client.trace import MAX_FRAMES, Trace
 
-        before = set(self._open)
+        before = set(self._books.open)
         trace = Trace(
             self.name,
             MAX_FRAMES if limit is None else limit,
             before=len(before),
             detach=self._untrace,
-            settled=lambda: not (set(self._open) - before),
+            settled=lambda: not (set(self._books.open) - before),
             blocks=self.parameters.loop == "kernel",
         )
         former, self._trace = self._trace, trace
@@ -480,7 +457,7 @@ class Forward:
             self.target,
             self.namespace,
             self._trouble,
-            self.record,
+            self._books.record,
             dialect=parameters.dialect,
             balance=parameters.balance,
         )
@@ -508,7 +485,7 @@ class Forward:
         if self.parameters.loop == "kernel":
             self._watchdog = Watchdog(asyncio.get_running_loop(), self._described)
         self.state = "listening"
-        self.record(events.listening(self))
+        self._books.record(events.listening(self))
 
     async def _listen(self, spec: PortSpec) -> ForwardedPort:
         assert self._dialer is not None
@@ -546,6 +523,7 @@ class Forward:
 
     async def _end(self, reason: str) -> None:
         was_listening, self.state, self.reason = self.ready, "stopped", reason
+        self._books.stopping = True
         await self._release()
         if was_listening:
             switch_interval.release()
@@ -553,12 +531,10 @@ class Forward:
             self._watchdog.stop()
         if self._trace is not None:
             self._trace.stop()
-        for session in list(self._open.values()):
+        for session in list(self._books.open.values()):
             session.end()
-        if self._open:
-            self._last_closed = asyncio.get_running_loop().create_future()
-            await self._last_closed
-        self.record(events.stopped(self))
+        await self._books.emptied()
+        self._books.record(events.stopped(self))
         self._stopped.set()
 
     async def _release(self) -> None:
@@ -587,20 +563,16 @@ class Forward:
                 # No descriptor is left, or the peer was gone before we came.
                 await asyncio.sleep(ACCEPT_PAUSE)
                 continue
-            host, number = bracketed(peer[0]), next(self._numbers)
-            connection = Connection(
-                number, f"{host}:{peer[1]}", port.local, port.remote, time.time()
-            )
-            self._spawn(self._serve(sock, Session(connection, self), remote))
+            number, peer = self._books.number(), f"{bracketed(peer[0])}:{peer[1]}"
+            connection = Connection(number, peer, port.local, port.remote, time.time())
+            self._spawn(self._serve(sock, Session(connection, self._books), remote))
 
     async def _serve(self, sock: socket.socket, session: Session, remote: int | str) -> None:
-        self._totals = replace(self._totals, opened=self._totals.opened + 1)
-        self.record(events.opened(session.connection))
-        if len(self._open) >= MAX_CONNECTIONS:
-            limit = LimitError(f"more than {MAX_CONNECTIONS} connections at once.")
+        try:
+            self._books.enter(session)
+        except LimitError as limit:
             session.refuse(sock, limit)
             return
-        self._open[session.connection.number] = session
         assert self._dialer is not None
         await session.run(sock, self._dialer, remote)
 
@@ -612,12 +584,12 @@ class Forward:
                 count = len(self.parameters.ports)
                 raise UsageError(f"{self.name} has {count} ports.", hint="name one: .open(80).")
             port = self.parameters.ports[0].remote
-        wanted, began, why = port, self._log.last, self.reason
+        wanted, began, why = port, self._books.log.last, self.reason
         try:
             async with asyncio.timeout(timeout):
                 shown = await self._dialer.find_port(wanted)
-                number, now = next(self._numbers), time.time()
-                session = Session(Connection(number, IN_PROCESS, 0, shown, now), self)
+                number, now = self._books.number(), time.time()
+                session = Session(Connection(number, IN_PROCESS, 0, shown, now), self._books)
                 return await opened(
                     session, lambda sock: self._spawn(self._serve(sock, session, wanted))
                 )
@@ -636,39 +608,10 @@ class Forward:
 
     def _trouble(self, reason: str, cause: str) -> None:
         """Another cause is an event; one more connection that waits for the same reason is none."""
-        self.revision += 1
+        self._books.changed()
         if self.state == "stopped":
             return
         self.reason = reason
         if cause != self._cause:
             self._cause = cause
-            self.record(events.trouble(reason))
-
-    # -- client.session.Ledger --------------------------------------------------------------------
-
-    @property
-    def stopping(self) -> bool:
-        """It was stopped; what remains of its connections is ending."""
-        return self.state == "stopped"
-
-    def changed(self, *, bytes_in: int = 0, bytes_out: int = 0) -> None:
-        """Note that something visible changed."""
-        self.revision += 1
-        self._bytes_in += bytes_in
-        self._bytes_out += bytes_out
-
-    def closed(self, connection: Connection) -> None:
-        """Move a connection to those that are over."""
-        self._open.pop(connection.number, None)
-        self._closed.append(connection)
-        self._reasons.add(connection)
-        if self._last_closed is not None and not self._open:
-            self._last_closed.set_result(None)
-        if connection.failed:
-            self._totals = replace(self._totals, failed=self._totals.failed + 1)
-        self.record(events.closed(connection))
-
-    def record(self, event: Event) -> None:
-        """Something has happened that the log shall have."""
-        self.revision += 1
-        self._log.record(event)
+            self._books.record(events.trouble(reason))

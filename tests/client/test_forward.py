@@ -13,7 +13,7 @@ import pytest
 from peers.plain import connect, echo, read_all
 from peers.relay import CLOSED, NEVER, a_pod, until
 
-from kfwd_nb.client import Forward, Totals, forward, forwards
+from kfwd_nb.client import Totals, books, forward, forwards
 from kfwd_nb.client.reasons import Reason
 from kfwd_nb.client.switch_interval import WHILE_FORWARDING
 from kfwd_nb.errors import ListenError, UsageError
@@ -253,7 +253,7 @@ def test_a_local_program_that_is_gone_before_its_connection_is_dialed(relay, kub
 def test_only_the_last_closed_connections_are_remembered_but_all_are_counted(
     relay, kubeconfig, monkeypatch
 ):
-    monkeypatch.setattr(sys.modules[Forward.__module__], "MAX_CLOSED", 5)
+    monkeypatch.setattr(books, "MAX_CLOSED", 5)
     with forward("web", ":7") as fwd:
         for number in range(1, 13):
             with connect(fwd.local_port) as sock:
@@ -277,7 +277,7 @@ def test_a_table_need_not_copy_thousands(relay, kubeconfig):
 
 
 def test_connections_beyond_the_limit_are_refused_and_counted(relay, kubeconfig, monkeypatch):
-    monkeypatch.setattr(sys.modules[Forward.__module__], "MAX_CONNECTIONS", 2)
+    monkeypatch.setattr(books, "MAX_CONNECTIONS", 2)
     with forward("web", ":7") as fwd:
         with connect(fwd.local_port) as one, connect(fwd.local_port) as two:
             assert echo(one, b"1") + echo(two, b"2") == b"12"
