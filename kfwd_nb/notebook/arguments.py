@@ -69,9 +69,15 @@ class StopOptions:
 
 @dataclass(frozen=True, slots=True)
 class ShowOptions:
-    """`%portforward` alone; `watch` redraws in a terminal until Ctrl-C."""
+    """`%portforward` alone.
+
+    Attributes:
+        watch: redraw in a terminal until Ctrl-C.
+        dashboard: as the dashboard, where there are widgets.
+    """
 
     watch: bool = False
+    dashboard: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +119,14 @@ def parse_portforward(
     parser.set_defaults(address=defaults.address, loop=defaults.loop)
     given = parser.parse_intermixed_args(split(line))
     words: list[str] = given.words
-    if given.stop is not None or given.watch:
-        flag = "--watch" if given.watch else "--stop"
-        if words or (given.watch and given.stop is not None):
-            extra = words[0] if words else "--stop"
-            raise UsageError(f"%portforward {flag} takes no '{extra}' beside it.")
-        return ShowOptions(watch=True) if given.watch else StopOptions(given.stop)
+    alone = [flag for flag in ("watch", "dashboard", "stop") if _is_given(given, flag)]
+    if alone:
+        if words or alone[1:]:
+            extra = words[0] if words else f"--{alone[1]}"
+            raise UsageError(f"%portforward --{alone[0]} takes no '{extra}' beside it.")
+        if alone == ["stop"]:
+            return StopOptions(given.stop)
+        return ShowOptions(watch=given.watch, dashboard=given.dashboard)
     if not words:
         _refuse_options_without_target(given, parser)
         return ShowOptions()
@@ -257,6 +265,7 @@ def _portforward_parser() -> Parser:
     parser.add_argument("--loop", choices=("thread", "kernel"), default="thread")
     parser.add_argument("--stop", metavar="NAME", nargs="?", const="")
     parser.add_argument("--watch", action="store_true")
+    parser.add_argument("--dashboard", action="store_true")
     return parser
 
 
@@ -315,6 +324,10 @@ def _context(given: argparse.Namespace, defaults: Defaults) -> str | None:
     """The default is a context of the kubeconfigs that are found, not of a file that is named."""
     context: str | None = given.context
     return defaults.context if context is None and given.kubeconfig is None else context
+
+
+def _is_given(given: argparse.Namespace, flag: str) -> bool:
+    return getattr(given, flag) not in (None, False)
 
 
 def _refuse_options_without_target(given: argparse.Namespace, parser: Parser) -> None:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from kfwd_nb.client import Forward
     from kfwd_nb.client.registry import Outcome
+    from kfwd_nb.notebook.dashboard import Dashboard
     from kfwd_nb.notebook.results import Forwards, Stopped
     from kfwd_nb.notebook.shown import Shown
 
@@ -68,6 +69,7 @@ class PortforwardMagics(Magics):
             fwd = %portforward deploy/api :http
             %portforward                      all forwards and their connections, live
             %portforward --stop web           stop by name, target or local port; or: all
+            %portforward --dashboard          the same, to handle with the mouse
             %portforward --watch              in a terminal: redraw until Ctrl-C
 
             %%portforward db :5432            only while this cell runs; the Forward is in `fwd`
@@ -128,9 +130,16 @@ class PortforwardMagics(Magics):
         self._shown.present(stopped, lambda: Output().show(stopped.bundle()))
         return stopped
 
-    def _show(self, options: ShowOptions) -> Forwards | None:
+    def _show(self, options: ShowOptions) -> Forwards | Dashboard | None:
         from kfwd_nb import client
         from kfwd_nb.notebook.results import Forwards
+
+        if options.dashboard and is_kernel(self._shell):
+            from kfwd_nb.notebook.dashboard import Dashboard
+
+            dashboard = Dashboard()
+            self._shown.present(dashboard, dashboard.show)
+            return dashboard
 
         source = EveryForward(client.forwards)
         if options.watch and not is_kernel(self._shell):

@@ -78,7 +78,7 @@ def test_a_forward_is_chosen_started_used_stopped_and_started_again_with_the_mou
 
 def test_what_ran_before_is_there_and_its_events_too(lab, cluster):
     setup = f"{LOAD}\nimport os; os.environ['KUBECONFIG'] = {str(cluster.kubeconfig)!r}"
-    notebook = lab.open(setup, "fwd = kfwd_nb.forward('db', ':5432')", SHOW)
+    notebook = lab.open(setup, "fwd = kfwd_nb.forward('db', ':5432')", "%portforward --dashboard")
     for number in range(3):
         notebook.run(number)
         notebook.ran(number)

@@ -32,6 +32,7 @@ WEB = Target("pod", "web")
     [
         ("", ShowOptions()),
         ("--watch", ShowOptions(watch=True)),
+        ("--dashboard", ShowOptions(dashboard=True)),
         ("--stop all", StopOptions("all")),
         ("--stop", StopOptions("")),
         ("--stop svc/api", StopOptions("svc/api")),
@@ -86,6 +87,8 @@ def test_portforward_reads(line: str, options: object) -> None:
         ("web :80 -n", "%portforward: argument -n/--namespace: expected one argument."),
         ("web :80 --stop all", "%portforward --stop takes no 'web' beside it."),
         ("--watch --stop all", "%portforward --watch takes no '--stop' beside it."),
+        ("--dashboard web :80", "%portforward --dashboard takes no 'web' beside it."),
+        ("--dashboard --watch", "%portforward --watch takes no '--dashboard' beside it."),
         ("-n staging", "--namespace needs a target beside it."),
         ("--dialect spdy", "--dialect needs a target beside it."),
         ("--balance", "--balance needs a target beside it."),
@@ -150,7 +153,7 @@ def test_the_missing_name_is_told_from_those_that_are_there() -> None:
 
 def test_a_block_needs_a_target_and_a_variable() -> None:
     assert parse_block("web :80 --name page").name == "page"
-    for line in ("", "--stop all", "--watch"):
+    for line in ("", "--stop all", "--watch", "--dashboard"):
         with pytest.raises(UsageError, match="for the length of its cell"):
             parse_block(line)
     with pytest.raises(UsageError, match="cannot be the name"):
