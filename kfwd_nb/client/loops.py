@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Coroutine
 from typing import Any, Literal, Protocol, TypeVar, get_args
 
@@ -55,9 +56,12 @@ class KernelRunner:
         import nest_asyncio2
 
         nest_asyncio2.apply(self._loop)
+        self._thread = threading.get_ident()
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run and wait, re-entering the loop if it is running."""
+        """Run and wait: re-entering the loop on its own thread, asking it from any other."""
+        if threading.get_ident() != self._thread:
+            return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
         return self._loop.run_until_complete(coroutine)
 
     async def run_async(self, coroutine: Coroutine[Any, Any, T]) -> T:

@@ -181,8 +181,8 @@ def restart(old: Forward) -> Forward:
         if any(each.name == old.name and each is not old for each in forwards()):
             raise UsageError(f"another forward has the name {old.name} now.")
         _refuse_taken(old.parameters, [each for each in forwards() if each is not old])
-        old.stop()
         new = old.again()
+        old.stop()
         try:
             new.start()
         except BaseException:

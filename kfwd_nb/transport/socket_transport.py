@@ -45,6 +45,7 @@ class SocketTransport(asyncio.Transport):
         self._read_over = False
         self._write_over = False
         self._closing = False
+        self._aborted = False
         self._over = False
         self.over: asyncio.Future[None] = self._loop.create_future()
 
@@ -101,6 +102,8 @@ class SocketTransport(asyncio.Transport):
             else:
                 assert isinstance(protocol, asyncio.Protocol)
                 ended = self._read_for(protocol)
+            if ended:
+                self._ended(protocol)
         except OSError as error:
             self._lose(error)
             return
@@ -111,9 +114,7 @@ class SocketTransport(asyncio.Transport):
             )
             self._lose(error)
             return
-        if ended:
-            self._ended(protocol)
-        elif not self._closing and self.pending():
+        if not (ended or self._closing) and self.pending():
             self._loop.call_soon(self._readable)
 
     def _read_for(self, protocol: asyncio.Protocol) -> bool:
@@ -236,7 +237,8 @@ class SocketTransport(asyncio.Transport):
             self._loop.call_soon(self._lose, None)
 
     def abort(self) -> None:
-        """Close at once."""
+        """Close at once, and say no goodbye: the peer shall not take it for a clean end."""
+        self._aborted = True
         self._lose_soon(None)
 
     def _lose_soon(self, error: Exception | None) -> None:
@@ -253,7 +255,7 @@ class SocketTransport(asyncio.Transport):
         try:
             self._protocol.connection_lost(error)
         finally:
-            if error is None:
+            if error is None and not self._aborted:
                 self.say_goodbye()
             self._socket.close()
             self._tell_over()

@@ -163,3 +163,27 @@ def test_what_was_saved_shows_the_last_state_when_the_kernel_is_gone(shown):
     still.wait_for()
     assert f"localhost:{port}" in still.inner_text()
     assert "1 in all" in still.inner_text()
+
+
+def test_a_button_stays_in_its_place_while_bytes_flow(shown):
+    lab = shown(
+        "import threading, urllib.request\n"
+        "fwd = kfwd_nb.forward('web', ':80')\n"
+        "def read():\n"
+        "    while fwd.ready: urllib.request.urlopen(fwd.url(path='/bytes/100000')).read()\n"
+        "threading.Thread(target=read, daemon=True).start()"
+    )
+    lab.run(2)
+    lab.ran(2)
+    button = lab.board.locator("td.actions button", has_text="Stop")
+    button.wait_for()
+    handle = button.element_handle()
+    figure = lab.board.locator("[data-figure=in]")
+    before = figure.inner_text()
+    lab.page.wait_for_function(
+        "before => document.querySelector('[data-figure=in]').textContent !== before", arg=before
+    )
+    assert handle.evaluate("element => element.isConnected")
+    button.click(delay=400)  # longer than two updates are apart
+    lab.board.locator(".state.stopped").wait_for()
+    assert lab.errors == []

@@ -115,39 +115,50 @@ def test_a_forward_that_was_started_anew_takes_its_formers_place():
     api.stop()
     assert state.standing([again, web, api]) == [again, api]
     again.stop()
-    assert state.standing([again, web, api]) == [again, web, api]
+    assert state.standing([again, web, api]) == [again, api], "and does not give it back"
 
 
 # -- throughput -----------------------------------------------------------------------------------
 
 
+def taken(history: History, totals: dict[int, tuple[int, int]], now: float) -> Any:
+    return history.take(totals, now - NOON + 1, now)
+
+
+def test_a_clock_that_is_set_back_stops_nothing():
+    history = History()
+    history.take({1: (0, 0)}, 1, NOON)
+    assert history.take({1: (1000, 0)}, 2, NOON - 100) == (NOON - 100, 1000, 0)
+    assert history.take({1: (3000, 0)}, 3, NOON - 99) == (NOON - 99, 2000, 0)
+
+
 def test_samples_are_rates_between_two_looks():
     history = History()
-    assert history.take({1: (0, 0)}, NOON) is None
-    assert history.take({1: (5000, 0)}, NOON + 0.5) is None, "too early"
-    assert history.take({1: (8000, 400)}, NOON + 1) == (NOON + 1, 8000, 400)
-    assert history.take({1: (8000, 400), 2: (300, 0)}, NOON + 2) == (NOON + 2, 300, 0)
+    assert taken(history, {1: (0, 0)}, NOON) is None
+    assert taken(history, {1: (5000, 0)}, NOON + 0.5) is None, "too early"
+    assert taken(history, {1: (8000, 400)}, NOON + 1) == (NOON + 1, 8000, 400)
+    assert taken(history, {1: (8000, 400), 2: (300, 0)}, NOON + 2) == (NOON + 2, 300, 0)
 
 
 def test_silence_is_one_sample_of_zero_and_then_nothing():
     history = History()
-    history.take({1: (0, 0)}, NOON)
-    history.take({1: (1000, 0)}, NOON + 1)
-    assert history.take({1: (1000, 0)}, NOON + 2) == (NOON + 2, 0.0, 0.0)
-    assert [history.take({1: (1000, 0)}, NOON + second) for second in range(3, 9)] == [None] * 6
+    taken(history, {1: (0, 0)}, NOON)
+    taken(history, {1: (1000, 0)}, NOON + 1)
+    assert taken(history, {1: (1000, 0)}, NOON + 2) == (NOON + 2, 0.0, 0.0)
+    assert [taken(history, {1: (1000, 0)}, NOON + second) for second in range(3, 9)] == [None] * 6
 
 
 def test_a_forward_that_is_forgotten_takes_nothing_away():
     history = History()
-    history.take({1: (0, 0), 2: (0, 0)}, NOON)
-    history.take({1: (1000, 0), 2: (1000, 0)}, NOON + 1)
-    assert history.take({2: (1500, 0)}, NOON + 2) == (NOON + 2, 500, 0)
+    taken(history, {1: (0, 0), 2: (0, 0)}, NOON)
+    taken(history, {1: (1000, 0), 2: (1000, 0)}, NOON + 1)
+    assert taken(history, {2: (1500, 0)}, NOON + 2) == (NOON + 2, 500, 0)
 
 
 def test_history_is_bounded():
     history = History()
     for second in range(2 * MAX_SAMPLES):
-        history.take({1: (1000 * second, 0)}, NOON + second)
+        taken(history, {1: (1000 * second, 0)}, NOON + second)
     assert len(history.samples) == MAX_SAMPLES
     assert history.samples[-1][0] == NOON + 2 * MAX_SAMPLES - 1
 
@@ -170,8 +181,9 @@ def test_events_are_told_once_and_what_the_table_shows_is_left_out():
     assert all(each["tone"] == "bad" for each in told)
     assert "\\x1b[1m" in told[1]["text"]
     assert log.read([web]) == []
+    assert log.read([]) == []
     kept.record(events.trouble(""))
-    assert [each["kind"] for each in log.read([web])] == ["recovered"]
+    assert [each["kind"] for each in log.read([web])] == ["recovered"], "known again"
     assert [each["kind"] for each in log.lines] == ["trouble", "closed", "recovered"]
 
 

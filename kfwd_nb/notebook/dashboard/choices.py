@@ -57,7 +57,7 @@ def _names(
     from kfwd_nb.kube.completing import names
 
     try:
-        return list(names(kind, access, namespace))[:MAX_NAMES]
+        return [printable(each) for each in names(kind, access, namespace)[:MAX_NAMES]]
     except KfwdError as error:
         problems.append(error.what)
         return []

@@ -30,11 +30,13 @@ class Store extends EventTarget {
   constructor(model) {
     super();
     this.model = model;
-    this.number = 0;
-    this.waiting = new Map(); // number of a request → who waits for its answer
+    // What one page asks, every page of the notebook hears the answer to.
+    this.name = Math.random().toString(36).slice(2);
+    this.asked = 0;
+    this.waiting = new Map(); // name of a question → who waits for its answer
     this.take(model.get("snapshot") ?? {});
     model.on("msg:custom", (message) => this.hear(message));
-    model.send({ kind: "hello" }); // the answer has what was said before this script had come
+    this.greet(); // the answer has what was said before this script had come
   }
 
   take({ forwards = [], connections = [], hidden = 0, samples = [], events = [], now }) {
@@ -50,13 +52,32 @@ class Store extends EventTarget {
     this.ahead = now ? Date.now() / 1000 - now : 0; // of this clock, over the kernel's
   }
 
+  greet() {
+    this.serial = undefined; // of the last difference; unknown until the answer has come
+    this.send({ kind: "hello", asker: this.name });
+  }
+
+  /** False where the kernel is gone. */
+  send(content) {
+    try {
+      this.model.send(content);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
   hear(message) {
     if (message.kind === "whole") {
+      if (message.asker !== this.name) return;
       this.take(message);
+      this.serial = message.serial;
       this.dispatchEvent(new Event("changed"));
       return;
     }
     if (message.kind === "changed") {
+      if (this.serial !== undefined && message.serial !== this.serial + 1) this.greet(); // one is lost
+      else if (this.serial !== undefined) this.serial = message.serial;
       for (const row of message.forwards ?? []) this.forwards.set(row.key, row);
       if (message.order) {
         this.forwards = new Map(
@@ -72,21 +93,24 @@ class Store extends EventTarget {
       this.dispatchEvent(new Event("changed"));
       return;
     }
-    const waiting = this.waiting.get(message.number);
+    const waiting = this.waiting.get(message.asker);
     if (!waiting) return;
     if (message.kind === "taken") waiting.taken();
     if (message.kind === "said") waiting.said(message.line);
     if (message.kind === "done") {
-      this.waiting.delete(message.number);
+      this.waiting.delete(message.asker);
       waiting.done(message);
     }
   }
 
   /** Ask the kernel; `waiting` hears `taken`, `said` and `done`. */
   ask(content, waiting) {
-    const number = ++this.number;
-    this.waiting.set(number, waiting);
-    this.model.send({ ...content, number });
+    const asker = `${this.name}/${++this.asked}`;
+    this.waiting.set(asker, waiting);
+    if (!this.send({ ...content, asker })) {
+      this.waiting.delete(asker);
+      waiting.done({ error: "The kernel is gone." });
+    }
   }
 
   /** The kernel's time, in seconds. */
@@ -153,7 +177,7 @@ function stateCell(state) {
 function reconcile(parent, wanted) {
   const had = new Map([...parent.children].map((child) => [child.dataset.key, child]));
   let at = parent.firstElementChild;
-  for (const { key, version, build } of wanted) {
+  for (const { key, version, build, fill } of wanted) {
     let child = had.get(key);
     if (child && child.dataset.version !== version) {
       const fresh = build();
@@ -166,6 +190,7 @@ function reconcile(parent, wanted) {
     child ??= build();
     child.dataset.key = key;
     child.dataset.version = version;
+    fill?.(child);
     had.delete(key);
     if (child === at) at = at.nextElementSibling;
     else parent.insertBefore(child, at);
@@ -184,7 +209,6 @@ class View {
     this.root = root;
     this.chosen = ""; // key of the forward whose connections are shown; "" for all
     this.sort = { column: "opened", down: true };
-    this.busy = new Map(); // key of a forward → what its button does just now
     this.drawn = 0;
     this.timer = undefined;
     root.classList.add("kfwd-dashboard");
@@ -295,7 +319,8 @@ class View {
       this.fields[name].list.replaceChildren(...options.map((value) => make("option", { value })));
     }
     const port = this.fields.port.input;
-    if (ports.length === 1 && !port.value) port.value = ports[0];
+    if (port.value === this.filled) port.value = ""; // it was another target's, and nobody's choice
+    if (ports.length === 1 && !port.value) this.filled = port.value = ports[0];
     else if (ports.length > 1) port.placeholder = ports.join(", ");
   }
 
@@ -366,8 +391,10 @@ class View {
     if (!this.store.forwards.has(this.chosen)) this.chosen = "";
     const wanted = rows.map((row) => ({
       key: row.key,
-      version: JSON.stringify([row, this.chosen === row.key]),
+      version: JSON.stringify([row.target, row.name, row.state, row.reason, row.warning, row.dialect,
+        row.addresses, this.chosen === row.key]),
       build: () => this.forwardRow(row),
+      fill: (element) => this.fillRow(element, row),
     }));
     reconcile(this.forwards, wanted);
   }
@@ -409,7 +436,7 @@ class View {
         type: "button", class: "small", "data-what": what, "aria-label": `${label} ${row.name}`,
         onclick: (event) => this.act(event.currentTarget, { what, key: row.key }, doing),
       }, label);
-    const failed = row.failed ? `, ${row.failed} failed` : "";
+    const figure = (name, tag = "span") => make(tag, { "data-figure": name, class: tag === "div" ? "quiet" : "" });
     return make(
       "tr",
       { class: chosen ? "chosen" : "" },
@@ -421,11 +448,27 @@ class View {
         stateCell(row.state),
         make("div", { class: "quiet", title: row.why }, row.dialect, row.simulated ? ", simulated isolation" : ""),
       ),
-      make("td", {}, `${row.open} open`, make("div", { class: "quiet" }, `${row.opened} in all${failed}`)),
-      make("td", { class: "number" }, bytes(row.in), make("div", { class: "quiet" }, perSecond(row.rateIn))),
-      make("td", { class: "number" }, bytes(row.out), make("div", { class: "quiet" }, perSecond(row.rateOut))),
+      make("td", {}, figure("open"), figure("opened", "div")),
+      make("td", { class: "number" }, figure("in"), figure("rateIn", "div")),
+      make("td", { class: "number" }, figure("out"), figure("rateOut", "div")),
       make("td", { class: "actions" }, running ? button("stop", "Stop", "Stopping") : "", button("restart", "Restart", "Starting")),
     );
+  }
+
+  /** The figures of a row, in place: a button that is pressed just now must not be replaced. */
+  fillRow(element, row) {
+    const figures = {
+      open: `${row.open} open`,
+      opened: `${row.opened} in all${row.failed ? `, ${row.failed} failed` : ""}`,
+      in: bytes(row.in),
+      rateIn: perSecond(row.rateIn),
+      out: bytes(row.out),
+      rateOut: perSecond(row.rateOut),
+    };
+    for (const [name, text] of Object.entries(figures)) {
+      const cell = element.querySelector(`[data-figure="${name}"]`);
+      if (cell.textContent !== text) cell.textContent = text;
+    }
   }
 
   async copy(button, text) {

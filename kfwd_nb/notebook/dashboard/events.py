@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 MAX_EVENTS = 300
 """Events that a browser gets, the last ones of all forwards."""
 
+MAX_READ = 1000
+"""Forwards of which it is known how far their logs were read, those that were looked at last."""
+
 BAD = ("trouble", "missed")
 GOOD = ("recovered", "came", "listening")
 
@@ -36,14 +39,14 @@ class Log:
     def read(self, forwards: Iterable[Forward]) -> list[Line]:
         """What is new since the last time, in the order in which it happened."""
         new: list[Line] = []
-        read: dict[str, int] = {}
         for forward in forwards:
             key = key_of(forward)
-            last = self._read.get(key, 0)
+            last = self._read.pop(key, 0)
             events = [each for each in forward.log() if each.number > last]
-            read[key] = events[-1].number if events else last
+            self._read[key] = events[-1].number if events else last
             new += [line(forward, each) for each in events if worth_telling(each)]
-        self._read = read
+        while len(self._read) > MAX_READ:
+            del self._read[next(iter(self._read))]
         new = sorted(new, key=lambda each: each["time"])[-MAX_EVENTS:]
         self._lines += new
         return new

@@ -28,12 +28,13 @@ class History:
         """The oldest first."""
         return list(self._samples)
 
-    def take(self, totals: Mapping[int, tuple[int, int]], now: float) -> Sample | None:
+    def take(self, totals: Mapping[int, tuple[int, int]], now: float, wall: float) -> Sample | None:
         """Look at the counters; a sample, if it is time for one and it says something new.
 
         Args:
             totals: for each forward, bytes that came in and went out since it began.
-            now: seconds since the epoch.
+            now: seconds on a clock that never goes back.
+            wall: seconds since the epoch, for the sample.
         """
         elapsed = now - self._at
         if self._at and elapsed < INTERVAL:
@@ -47,6 +48,6 @@ class History:
         if first or (was_idle and not (inward or outward)):
             return None
         span = min(elapsed, 2 * INTERVAL)  # after a pause: when it began within it is not known
-        sample = (now, inward / span, outward / span)
+        sample = (wall, inward / span, outward / span)
         self._samples.append(sample)
         return sample

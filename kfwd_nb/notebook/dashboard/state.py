@@ -47,9 +47,12 @@ class State:
 
 
 def standing(forwards: Sequence[Forward]) -> list[Forward]:
-    """Those that count: one that was started anew takes the place of its former."""
-    names = {each.name for each in forwards if each.state != "stopped"}
-    return [each for each in forwards if each.state != "stopped" or each.name not in names]
+    """Those that count: one that was started anew takes the place of its formers."""
+    latest: dict[str, Forward] = {}
+    for each in forwards:
+        if each.name not in latest or latest[each.name].started < each.started:
+            latest[each.name] = each
+    return [each for each in forwards if latest[each.name] is each]
 
 
 def read(forwards: Iterable[Forward], rates: Mapping[int, Rate]) -> State:

@@ -25,7 +25,7 @@ from kfwd_nb.notebook.dashboard.choices import Place, choices
 from kfwd_nb.notebook.dashboard.events import Log
 from kfwd_nb.notebook.dashboard.history import History
 from kfwd_nb.notebook.live import EveryForward, LiveTable, follower
-from kfwd_nb.notebook.output import Output
+from kfwd_nb.notebook.output import Output, execution
 from kfwd_nb.notebook.rate import RateMeter
 from kfwd_nb.notebook.settings import wanted_form
 
@@ -86,9 +86,10 @@ class Dashboard(anywidget.AnyWidget):
         self._log = Log()
         self._stale = False
         self._stilled = 0.0
+        self._serial = 0  # of the differences that were sent
         self._busy = 0
         self._outputs: list[tuple[LiveTable, Output]] = []
-        self.owner = ("", "")
+        self.owner = execution(InteractiveShell.instance())
         self.over = False
         super().__init__(still=secrets.token_hex(8))
         self.on_msg(self._heard)
@@ -156,9 +157,9 @@ class Dashboard(anywidget.AnyWidget):
 
     def _refresh(self, wall: float, now: float) -> bool:
         forwards = self._source()
-        sample = self._history.take(
-            {id(each): (each.totals.bytes_in, each.totals.bytes_out) for each in forwards}, wall
-        )
+        sums = {id(each): each.totals for each in forwards}
+        counted = {key: (each.bytes_in, each.bytes_out) for key, each in sums.items()}
+        sample = self._history.take(counted, now, wall)
         seen = [(id(each), each.revision, each.state) for each in forwards]
         if seen == self._seen and not self._moving and sample is None:
             return False
@@ -175,7 +176,8 @@ class Dashboard(anywidget.AnyWidget):
         if events := self._log.read(forwards):
             changed["events"] = events
         if changed:
-            self.send({"kind": "changed", "now": wall, **changed})
+            self._serial += 1
+            self.send({"kind": "changed", "serial": self._serial, "now": wall, **changed})
         return bool(changed)
 
     def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:
@@ -188,6 +190,7 @@ class Dashboard(anywidget.AnyWidget):
 
     def _whole(self) -> dict[str, Any]:
         return self._sent.whole() | {
+            "serial": self._serial,
             "now": time.time(),
             "samples": self._history.samples,
             "events": self._log.lines,
@@ -199,32 +202,32 @@ class Dashboard(anywidget.AnyWidget):
         """On the kernel's thread, or on a subshell's: nothing is waited for here."""
         if not isinstance(content, Mapping):
             return
-        number, kind = content.get("number"), content.get("kind")
+        asker, kind = content.get("asker"), content.get("kind")
+        if not isinstance(asker, str) or kind not in ("hello", "act", "choose"):
+            return
         if kind == "hello":  # what was said before its script had come, it has not heard
             with self._lock:
-                self.send({"kind": "whole", **self._whole()})
+                self.send({"kind": "whole", "asker": asker, **self._whole()})
             return
-        if not isinstance(number, int) or kind not in ("act", "choose"):
-            return
-        self.send({"kind": "taken", "number": number})
+        self.send({"kind": "taken", "asker": asker})
         work = self._act if kind == "act" else self._choose
         if self._busy >= MAX_BUSY:
             limit = LimitError(f"{MAX_BUSY} things are under way; wait for one to end.")
-            self.send({"kind": "done", "number": number, "error": actions.words_of(limit)})
+            self.send({"kind": "done", "asker": asker, "error": actions.words_of(limit)})
             return
         self._busy += 1
         threading.Thread(
-            target=self._work, args=(work, number, content), name="kfwd-dashboard", daemon=True
+            target=self._work, args=(work, asker, content), name="kfwd-dashboard", daemon=True
         ).start()
 
     def _work(
         self,
-        work: Callable[[int, Mapping[str, Any]], dict[str, Any]],
-        number: int,
+        work: Callable[[str, Mapping[str, Any]], dict[str, Any]],
+        asker: str,
         content: Mapping[str, Any],
     ) -> None:
         try:
-            answer = work(number, content)
+            answer = work(asker, content)
         except KfwdError as error:
             answer = {"error": printable(actions.words_of(error))}
         except Exception as error:
@@ -233,17 +236,16 @@ class Dashboard(anywidget.AnyWidget):
         finally:
             self._busy -= 1
         follower.refresh()
-        if not self.over:
-            self.send({"kind": "done", "number": number, **answer})
+        self.send({"kind": "done", "asker": asker, **answer})
 
-    def _act(self, number: int, content: Mapping[str, Any]) -> dict[str, Any]:
+    def _act(self, asker: str, content: Mapping[str, Any]) -> dict[str, Any]:
         def tell(line: str) -> None:
-            self.send({"kind": "said", "number": number, "line": printable(line)})
+            self.send({"kind": "said", "asker": asker, "line": printable(line)})
 
         note = actions.perform(str(content.get("what")), content, self._forward_of, tell)
         return {"note": printable(note)}
 
-    def _choose(self, number: int, content: Mapping[str, Any]) -> dict[str, Any]:
+    def _choose(self, asker: str, content: Mapping[str, Any]) -> dict[str, Any]:
         words = (str(content.get(name) or "") for name in ("context", "namespace", "target"))
         return {"choices": choices(Place(*words))}
 
