@@ -63,6 +63,9 @@ async def main():
             iter(fourth.events())
         except Exception as error:
             print(type(error).__name__, "for a blocking loop")
+    fifth = forward("web", ":7", loop="kernel")
+    await asyncio.to_thread(fifth.stop)  # asked for on another thread, done on this loop
+    assert fifth.state == "stopped"
     assert await background == "runs on"
     try:
         forward("nobody", ":7", loop="kernel")
