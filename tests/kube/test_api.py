@@ -213,7 +213,7 @@ async def test_another_certificate_is_another_connection_and_the_former_lives_on
     pairs = [tuple(path.read_bytes() for path in authority.issue(f"client-{n}")) for n in "ab"]
 
     class Rotating(Static):
-        async def current(self, notice: object) -> Credential:
+        async def current(self, notice: object, waits: object = None) -> Credential:
             return Credential({}, *pairs[0])
 
     client = await ApiClient.open(api.access(Rotating("x")))
@@ -241,7 +241,7 @@ async def test_closing_ends_a_former_connection_too(api, authority):
     pairs = [tuple(path.read_bytes() for path in authority.issue(f"client-{n}")) for n in "ab"]
 
     class Rotating(Static):
-        async def current(self, notice: object) -> Credential:
+        async def current(self, notice: object, waits: object = None) -> Credential:
             return Credential({}, *pairs[0])
 
     client = await ApiClient.open(api.access(Rotating("x")))

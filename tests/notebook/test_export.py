@@ -73,7 +73,7 @@ def nbconvert(folder: Path, to: str, *first: str) -> str:
 @pytest.mark.timeout(300)
 def test_a_web_page_shows_the_last_state(tmp_path: Path) -> None:
     page = nbconvert(tmp_path, "html")
-    (table,) = re.findall(r'<details data-forward="pod/web">.*?</summary>', page, re.DOTALL)
+    (table,) = re.findall(r'data-forward="pod/web">.*?</summary>', page, re.DOTALL)
     assert re.search(r'<a href="http://localhost:400\d\d/"', table)
     assert re.search(r'<span class="state stopped"[^>]*>stopped</span>', table)
     assert "4 in all" in table
