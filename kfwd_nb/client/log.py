@@ -112,6 +112,11 @@ class EventStream:
         if waiter is not None and waiter.set_running_or_notify_cancel():
             waiter.set_result(None)
 
+    @property
+    def behind(self) -> int:
+        """Events that have happened and are not read yet."""
+        return len(self._events)
+
     def _take(self) -> Event | None:
         with self._lock:
             if self._dropped:
