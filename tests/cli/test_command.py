@@ -16,6 +16,7 @@ from kfwd_nb._version import __version__
 from kfwd_nb.cli import command, main, port_forward
 from kfwd_nb.cli.command import chosen
 from kfwd_nb.client.events import Event
+from kfwd_nb.client.log import EventStream
 from kfwd_nb.errors import ConfigError
 
 pytestmark = pytest.mark.pure
@@ -141,9 +142,9 @@ def test_a_forward_that_ends_by_itself_is_a_failure(
         ports, reason, target, namespace, context = (), "over.", "pod/web", "default", "test"
         server = dialect = dialect_reason = ""
 
-        def events(self, *, past: bool) -> list[Event]:
+        def events(self, *, past: bool) -> EventStream:
             assert past
-            return [Event("stopped", {"reason": self.reason})]
+            return EventStream([Event("stopped", {"reason": self.reason})])
 
         def __enter__(self) -> Self:
             return self
