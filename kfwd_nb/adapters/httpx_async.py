@@ -10,7 +10,7 @@ from typing import Any, Unpack
 import httpcore
 import httpx
 
-from kfwd_nb.adapters.httpx_sync import LIMITS, connecting
+from kfwd_nb.adapters.httpx_sync import LIMITS, connecting, pool_options
 from kfwd_nb.adapters.targets import ClusterOptions, Targets, in_one_line
 
 HIGH_WATER = 1 << 16
@@ -30,13 +30,7 @@ class AsyncPodTransport(httpx.AsyncHTTPTransport):
         **options: Unpack[ClusterOptions],
     ) -> None:
         self._pool = _Pool(
-            Targets(options),
-            ssl_context=httpx.create_ssl_context(verify=verify),
-            http2=http2,
-            retries=retries,
-            max_connections=limits.max_connections,
-            max_keepalive_connections=limits.max_keepalive_connections,
-            keepalive_expiry=limits.keepalive_expiry,
+            Targets(options), **pool_options(verify, limits, http2=http2, retries=retries)
         )
 
 

@@ -42,14 +42,22 @@ class PodTransport(httpx.HTTPTransport):
         **options: Unpack[ClusterOptions],
     ) -> None:
         self._pool = _Pool(
-            Targets(options),
-            ssl_context=httpx.create_ssl_context(verify=verify),
-            http2=http2,
-            retries=retries,
-            max_connections=limits.max_connections,
-            max_keepalive_connections=limits.max_keepalive_connections,
-            keepalive_expiry=limits.keepalive_expiry,
+            Targets(options), **pool_options(verify, limits, http2=http2, retries=retries)
         )
+
+
+def pool_options(
+    verify: ssl.SSLContext | str | bool, limits: httpx.Limits, *, http2: bool, retries: int
+) -> dict[str, Any]:
+    """What httpx's arguments are called by the pools of httpcore."""
+    return {
+        "ssl_context": httpx.create_ssl_context(verify=verify),
+        "http2": http2,
+        "retries": retries,
+        "max_connections": limits.max_connections,
+        "max_keepalive_connections": limits.max_keepalive_connections,
+        "keepalive_expiry": limits.keepalive_expiry,
+    }
 
 
 class _Pool(httpcore.ConnectionPool):

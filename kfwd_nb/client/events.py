@@ -194,7 +194,8 @@ def closed(connection: Connection) -> Event:
         "seconds": round(max(0.0, end - connection.opened), 3),
         "firstByteSeconds": None if first is None else round(first, 6),
     }
-    return Event("closed", _named(connection) | facts, replace(connection), connection.closed)
+    # No copy: nothing changes it any more.
+    return Event("closed", _named(connection) | facts, connection, connection.closed)
 
 
 def _named(connection: Connection) -> dict[str, Any]:

@@ -133,7 +133,7 @@ class SocketStream(asyncio.BufferedProtocol, ByteStream):
         """The end of the socket, whoever made it."""
         self._over = True
         self._transport = None
-        if self._error is None and exc is not None:
+        if exc is not None:
             self._error = _typed(exc)
         if self._receiver is not None:
             self._receiver.closed(self._error)

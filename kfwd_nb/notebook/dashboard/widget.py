@@ -165,7 +165,7 @@ class Dashboard(anywidget.AnyWidget):
             return False
         self._seen = seen
         meters = {id(each): self._meters.get(id(each)) or RateMeter() for each in forwards}
-        rates = {id(each): meters[id(each)].read(each.totals, now) for each in forwards}
+        rates = {id(each): meters[id(each)].read(sums[id(each)], now) for each in forwards}
         self._meters = meters
         self._moving = any(each.inward or each.outward for each in rates.values())
         new = state.read(forwards, rates)
