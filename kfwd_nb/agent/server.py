@@ -136,13 +136,18 @@ class AgentHandler:
         if wanted.kind != "pod":
             raise NotFoundError(f"a node agent knows pods only, not {wanted}.")
         worker = self._pods.find(wanted.namespace, wanted.name)
+        notes = stream.notes
+        if notes is not None:
+            notes.add("up", f"connects to port {wanted.port}, {self._connector.how}")
         opened = await self._connector.open(worker.place, wanted.port)
         try:
+            if notes is not None:
+                notes.add("down", "accepts: somebody listens there")
             stream.accept({POD_HEADER: worker.name, NODE_HEADER: self._node})
         except BaseException:
             opened.close()
             raise
-        worker.entered(stream, Pump(stream, opened).done)
+        worker.entered(stream, Pump(stream, opened, notes).done)
 
     async def _watch(self) -> AsyncGenerator[bytes, None]:
         async with contextlib.aclosing(self._pods.watch()) as changes:

@@ -142,6 +142,23 @@ class DialedStream(ByteStream):
 
     # -- half-close -------------------------------------------------------------------------------
 
+    @property
+    def stream(self) -> ByteStream | None:
+        """The one that carries it now; None between two."""
+        return self._stream
+
+    @property
+    def held(self) -> int:
+        """See `ByteStream`."""
+        return self._stream.held if self._stream is not None else 0
+
+    @property
+    def unsent(self) -> int:
+        """See `ByteStream`."""
+        if self._stream is None:
+            return len(self._sent or b"")
+        return self._stream.unsent
+
     def _look(self, *, again: bool = False) -> None:
         """The local program sends no more: has it gone, or does it still read?"""
         self._timer = None

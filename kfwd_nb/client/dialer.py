@@ -27,6 +27,7 @@ from kfwd_nb.kube.preflight import explained
 from kfwd_nb.kube.resolve import Inventory, remote_port, service_port
 from kfwd_nb.ports import Target
 from kfwd_nb.transport.stream import ByteStream
+from kfwd_nb.transport.tunnel import Tunnel
 
 MAX_REDIALS = 50
 """Pods that one connection tries."""
@@ -145,6 +146,11 @@ class Dialer:
         self._tell(events.chosen(self.dialect))
         if self.dialect.half_closes:  # the server is a kfwd relay
             self.isolation = await (await self._api()).isolation()
+
+    @property
+    def tunnel(self) -> Tunnel | None:
+        """To the API server, where it speaks HTTP/2; None while there is none."""
+        return self._client.tunnel if self._client is not None else None
 
     def close(self) -> None:
         """End the connections to the cluster, and every connection on them."""

@@ -35,6 +35,7 @@ from kfwd_nb.ports import PortSpec, Target, bracketed
 from kfwd_nb.transport.descriptors import raise_descriptor_limit
 
 if TYPE_CHECKING:
+    from kfwd_nb.client.hops import HopView
     from kfwd_nb.client.trace import Trace
 
 ACCEPT_PAUSE = 0.1
@@ -333,6 +334,29 @@ class Forward:
         if former is not None:
             former.stop()
         return trace
+
+    def hops(self) -> HopView:
+        """Where the octets of its open connections are now, at each hop of the way.
+
+        The relay and the node agent are asked, which takes as long as they take to answer, and
+        `survey.PATIENCE` at the most. On a foreign cluster all but our own end is invisible.
+
+        Raises:
+            UsageError: the forward does not listen.
+        """
+        return self._runner.run(self._survey())
+
+    async def hops_async(self) -> HopView:
+        """`hops`, awaited on any loop."""
+        return await self._runner.run_async(self._survey())
+
+    async def _survey(self) -> HopView:
+        from kfwd_nb.client.survey import survey
+
+        if self._dialer is None or not self.ready:
+            raise UsageError(f"{self.name} is {self.state}: there is no way to look at.")
+        sessions = list(self._books.open.values())
+        return await survey(self.name, self.dialect, sessions, self._dialer.tunnel)
 
     def _untrace(self, trace: Trace) -> None:
         """The trace was stopped: connections are ordinary ones again, if it was the last."""

@@ -53,13 +53,24 @@ class Session:
     Attributes:
         connection: its row in the table.
         error: why it failed; None while it has not.
+        pump: couples the local socket with the stream to the pod; None before that.
     """
 
-    __slots__ = ("_accepted", "_dialed", "_first_ended", "_ledger", "_local", "connection", "error")
+    __slots__ = (
+        "_accepted",
+        "_dialed",
+        "_first_ended",
+        "_ledger",
+        "_local",
+        "connection",
+        "error",
+        "pump",
+    )
 
     def __init__(self, connection: Connection, ledger: Ledger) -> None:
         self.connection = connection
         self.error: KfwdError | None = None
+        self.pump: Pump | None = None
         self._ledger = ledger
         self._accepted = time.monotonic()
         self._first_ended: int | None = None
@@ -86,7 +97,7 @@ class Session:
             return
         self.connection.state = "open"
         self._ledger.changed()
-        Pump(local, dialed.stream, self)
+        self.pump = Pump(local, dialed.stream, self)
 
     def refuse(self, sock: socket.socket, error: KfwdError) -> None:
         """End it before it was dialed."""

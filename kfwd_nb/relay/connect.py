@@ -48,9 +48,12 @@ class Connect:
         destination = self._names.resolve(wanted)
         meta, node = destination.pod.metadata, destination.pod.spec.node_name
         onward = Authority("pod", meta.namespace, meta.name, destination.port)
-        inner = await self._nodes.link(node).connect(str(onward))
+        notes = stream.notes
+        if notes is not None:
+            notes.add("up", f"asks node agent {node} for {onward}")
+        inner = await self._nodes.link(node).connect(str(onward), notes)
         stream.accept({POD_HEADER: f"{meta.namespace}/{meta.name}", NODE_HEADER: node})
-        Pump(stream, inner)
+        Pump(stream, inner, notes)
 
 
 def portforward(wanted: Authority) -> Attributes:

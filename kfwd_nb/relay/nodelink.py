@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from kfwd_nb.relay.store import Store
+    from kfwd_nb.transport.notes import Notes
     from kfwd_nb.transport.tunnel import Tunnel
     from kfwd_nb.transport.tunnel_stream import TunnelStream
 
@@ -77,8 +78,8 @@ class NodeLink:
             raise UnavailableError(f'Node "{self.name}" is not ready: {self._reason()}')
         return self._tunnel.connect_early(authority)
 
-    async def connect(self, authority: str) -> TunnelStream:
-        """Open a port of one of the node's pods.
+    async def connect(self, authority: str, notes: Notes | None = None) -> TunnelStream:
+        """Open a port of one of the node's pods; with `notes`, so that the agent notes it, too.
 
         Raises:
             UnavailableError: the node is not ready.
@@ -87,12 +88,17 @@ class NodeLink:
         """
         if self._tunnel is None:
             raise UnavailableError(f'Node "{self.name}" is not ready: {self._reason()}')
+        wish = notes.wish() if notes is not None else None
         try:
-            return await self._tunnel.connect(authority)
+            stream = await self._tunnel.connect(authority, headers=wish)
         except LostError as error:
             raise LostError(
                 f'the agent of node "{self.name}" was lost: {error.what}', where="node agent"
             ) from None
+        if notes is not None:
+            notes.onward = stream
+            notes.add("down", "accepts: the node agent has connected the port")
+        return stream
 
     def end(self) -> None:
         """End the link for good, soon."""

@@ -101,6 +101,11 @@ class ChannelStream(ByteStream):
             self._channels.given_up(self._place, self.port, error)
             self._soon()
 
+    @property
+    def held(self) -> int:
+        """See `holds`."""
+        return self.holds
+
     # -- called by the connection -----------------------------------------------------------------
 
     @property

@@ -6,6 +6,7 @@ Payload is passed from the read buffer of one connection into the TLS of the nex
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
@@ -65,6 +66,7 @@ class Http2Driver(ConnectionDriver):
         connection: the protocol's state.
         streams: the `TunnelStream` of each CONNECT stream that is not over.
         outbounds: the sending half of each stream on which we have not ended our direction.
+        role: the owner.
     """
 
     def __init__(self, role: Role, *, client: bool) -> None:
@@ -72,8 +74,9 @@ class Http2Driver(ConnectionDriver):
         super().__init__(self.connection)
         self.streams: dict[int, TunnelStream] = {}
         self.outbounds: dict[int, Outbound] = {}
-        self._role = role
+        self.role = role
         self._waiting: deque[Outbound] = deque()
+        self._pings: dict[bytes, tuple[float, asyncio.Future[float]]] = {}
 
     # -- transport.driver.ConnectionDriver --------------------------------------------------------
 
@@ -86,6 +89,21 @@ class Http2Driver(ConnectionDriver):
         """PING (RFC 9113 §6.7)."""
         self.connection.ping(os.urandom(8))
 
+    async def ping(self, timeout: float) -> float | None:  # noqa: ASYNC109 - an answer, no error
+        """Seconds from a PING to its answer; None if none comes in time (RFC 9113 §6.7)."""
+        payload = os.urandom(8)
+        answered: asyncio.Future[float] = self._loop.create_future()
+        self._pings[payload] = self._loop.time(), answered
+        self.connection.ping(payload)
+        self.flush()
+        try:
+            async with asyncio.timeout(timeout):
+                return await answered
+        except TimeoutError:
+            return None
+        finally:
+            self._pings.pop(payload, None)
+
     def ended(self, error: KfwdError | None) -> None:
         """Tell every stream, then the owner."""
         streams, self.streams = self.streams, {}
@@ -93,7 +111,7 @@ class Http2Driver(ConnectionDriver):
             stream.finish(error or LostError("the tunnel was closed."))
         self._waiting.clear()
         self.outbounds.clear()
-        self._role.connection_over(error)
+        self.role.connection_over(error)
 
     # -- events -----------------------------------------------------------------------------------
 
@@ -113,16 +131,21 @@ class Http2Driver(ConnectionDriver):
             case BodyReceived(stream_id, data, credit):
                 self._body(stream_id, data, credit)
             case RequestReceived(stream_id, headers):
-                self._role.request_received(stream_id, headers)
+                self.role.request_received(stream_id, headers)
             case ResponseReceived(stream_id, headers):
-                self._role.response_received(stream_id, headers)
+                self.role.response_received(stream_id, headers)
             case ConnectionTerminated(code, _, reason):
                 words = f" ({reason})" if reason else ""
                 self.abandon(LostError(f"the peer ended the tunnel with code {code}{words}."))
             case GoingAway(last):
-                self._role.going_away(last)
-            case PingAcknowledged():
-                pass  # any byte is a sign of life; `buffer_updated` has noted it
+                self.role.going_away(last)
+            case PingAcknowledged(payload):
+                self._ponged(payload)
+
+    def _ponged(self, payload: bytes) -> None:
+        began, answered = self._pings.get(payload, (0.0, None))
+        if answered is not None and not answered.done():
+            answered.set_result(self._loop.time() - began)
 
     def _window_opened(self, stream_id: int) -> None:
         if stream_id == 0:
@@ -137,21 +160,21 @@ class Http2Driver(ConnectionDriver):
         if stream is not None:
             stream.deliver_eof()
         else:
-            self._role.body_ended(stream_id)
+            self.role.body_ended(stream_id)
 
     def _stream_reset(self, stream_id: int, code: int) -> None:
         self.outbounds.pop(stream_id, None)
         stream = self.streams.pop(stream_id, None)
         if stream is not None:
             stream.finish(reset_error(code))
-        self._role.stream_reset(stream_id, code)
+        self.role.stream_reset(stream_id, code)
 
     def _body(self, stream_id: int, data: bytes, credit: int) -> None:
         """An ordinary body; or that of a refused CONNECT, which nobody reads."""
         if stream_id in self.streams:
             self.connection.acknowledge(stream_id, credit)
         else:
-            self._role.body_received(stream_id, data, credit)
+            self.role.body_received(stream_id, data, credit)
 
     # -- writing ----------------------------------------------------------------------------------
 

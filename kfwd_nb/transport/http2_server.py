@@ -7,9 +7,13 @@ import contextlib
 import logging
 from collections.abc import Coroutine
 
+import msgspec
+
 from kfwd_nb.errors import KfwdError, LostError
 from kfwd_nb.protocol.connect import refusal_of
+from kfwd_nb.protocol.hops import MAX_NOTED, NOTES_HEADER, PATH
 from kfwd_nb.protocol.http2.events import Headers
+from kfwd_nb.transport.hops import answer
 from kfwd_nb.transport.http import (
     MAX_BODY,
     Handler,
@@ -19,6 +23,7 @@ from kfwd_nb.transport.http import (
     status_response,
 )
 from kfwd_nb.transport.http2 import Http2Driver
+from kfwd_nb.transport.notes import Notes
 from kfwd_nb.transport.outbound import Outbound
 from kfwd_nb.transport.resets import CANCEL, INTERNAL_ERROR, NO_ERROR
 from kfwd_nb.transport.tunnel_stream import TunnelStream
@@ -52,6 +57,7 @@ class Http2Server:
         self._identity = identity
         self._bodies: dict[int, _Body] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._noted: dict[int, Notes] = {}
 
     def close(self) -> None:
         """End the connection."""
@@ -65,10 +71,18 @@ class Http2Server:
         if fields[":method"] == "CONNECT":
             stream = TunnelStream(self.driver, stream_id)
             stream.headers = fields
+            if NOTES_HEADER in fields:
+                self._note(stream_id, stream)
             self._begin(stream_id, self._connect(stream_id, fields, stream))
         else:
             body = self._bodies[stream_id] = _Body()
             self._begin(stream_id, self._answer(stream_id, fields, body))
+
+    def _note(self, stream_id: int, stream: TunnelStream) -> None:
+        """Keep notes of the stream: of the last `MAX_NOTED` that want it."""
+        stream.notes = self._noted[stream_id] = Notes()
+        if len(self._noted) > MAX_NOTED:
+            self._noted.pop(next(iter(self._noted)))
 
     def response_received(self, stream_id: int, headers: Headers) -> None:
         """Never for a server: `h2` refuses a client's responses."""
@@ -143,7 +157,10 @@ class Http2Server:
         await body.complete.wait()
         self._bodies.pop(stream_id, None)
         try:
-            response = await self._handler.request(self._request(fields, bytes(body.gathered)))
+            if fields.get(":path", "").startswith(PATH):
+                response = await self._report(fields[":path"])
+            else:
+                response = await self._handler.request(self._request(fields, bytes(body.gathered)))
         except KfwdError as error:
             response = status_response(error)
         except Exception:
@@ -155,6 +172,10 @@ class Http2Server:
             if not isinstance(error, KfwdError):
                 log.exception("%s %s", fields.get(":method"), fields.get(":path"))
             self.driver.reset(stream_id, INTERNAL_ERROR)
+
+    async def _report(self, path: str) -> Response:
+        report = await answer(self.driver, self._noted, self._handler.hop, path)
+        return Response(200, msgspec.json.encode(report))
 
     def _request(self, fields: dict[str, str], body: bytes) -> Request:
         return Request(

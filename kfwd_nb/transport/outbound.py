@@ -44,6 +44,11 @@ class Outbound:
         self.in_line = False
         driver.outbounds[stream_id] = self
 
+    @property
+    def holds(self) -> int:
+        """Octets that wait for a window or for TLS."""
+        return sum(map(len, self._held))
+
     def write(self, buffer: memoryview, start: int, end: int) -> bool:
         """Send `buffer[start:end]`; the contract is `ByteStream.write`'s."""
         if self._ending or self._id not in self._driver.outbounds:

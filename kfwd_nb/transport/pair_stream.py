@@ -102,6 +102,19 @@ class PairStream(ByteStream):
             self._local_ended = True
             self._end_if_sent()
 
+    @property
+    def driver(self) -> SpdyDriver:
+        """Of the upgraded connection."""
+        return self._driver
+
+    @property
+    def held(self) -> int:
+        return sum(map(len, self._held))
+
+    @property
+    def unsent(self) -> int:
+        return sum(map(len, self._unsent))
+
     def _send(self, buffer: memoryview, start: int, end: int) -> None:
         while start < end and self._driver.connection.writable(self._data_id):
             count = min(end - start, frames.MAX_DATA)

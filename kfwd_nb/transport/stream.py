@@ -81,6 +81,16 @@ class ByteStream(ABC):
     def close(self, error: KfwdError | None = None) -> None:
         """Give up both directions at once; with an error, so that the peer notices (a reset)."""
 
+    @property
+    def held(self) -> int:
+        """Octets that have come and that the receiver was not given yet."""
+        return 0
+
+    @property
+    def unsent(self) -> int:
+        """Octets that were written and that the next transport has not taken yet."""
+        return 0
+
 
 class PumpObserver(Protocol):
     """Who is told what passes a pump: counters and states for the table."""

@@ -81,6 +81,11 @@ class Tunnel:
         return tunnel
 
     @property
+    def driver(self) -> Http2Driver:
+        """What drives the connection."""
+        return self._driver
+
+    @property
     def alive(self) -> bool:
         """The connection stands, and takes new streams."""
         return not (self._retired or self.closed.done() or self._driver.closing)

@@ -13,6 +13,7 @@ from kfwd_nb.transport.stream import HEADROOM, ByteStream, Receiver
 if TYPE_CHECKING:
     from kfwd_nb.errors import KfwdError
     from kfwd_nb.transport.http2 import Http2Driver
+    from kfwd_nb.transport.notes import Notes
 
 
 class TunnelStream(ByteStream):
@@ -21,6 +22,7 @@ class TunnelStream(ByteStream):
     Attributes:
         headers: the response's fields (client role), or the request's (server role).
         accepted: it was answered with 200 (server role).
+        notes: what happens to it, if the client wants that noted (server role).
         over: nothing more passes in either direction.
     """
 
@@ -39,6 +41,7 @@ class TunnelStream(ByteStream):
         "_remote_ended",
         "accepted",
         "headers",
+        "notes",
         "over",
     )
 
@@ -46,6 +49,7 @@ class TunnelStream(ByteStream):
         self.headers: dict[str, str] = {}
         self.accepted = False
         self.over = False
+        self.notes: Notes | None = None
         self._driver = driver
         self._id = stream_id
         self._outbound = Outbound(driver, stream_id, self._drained, self._sent_eof)
@@ -106,6 +110,31 @@ class TunnelStream(ByteStream):
             self._given_up = True
             self._driver.reset(self._id, reset_code(error))
             asyncio.get_running_loop().call_soon(self.finish, None)
+
+    @property
+    def held(self) -> int:
+        return sum(map(len, self._early))
+
+    @property
+    def unsent(self) -> int:
+        return self._outbound.holds
+
+    # -- what a report of this hop asks -----------------------------------------------------------
+
+    @property
+    def driver(self) -> Http2Driver:
+        """Of the tunnel."""
+        return self._driver
+
+    @property
+    def id(self) -> int:
+        """On the tunnel."""
+        return self._id
+
+    @property
+    def receiver(self) -> Receiver | None:
+        """Who is told, once it was started."""
+        return self._receiver
 
     # -- called by the driver and the outbound ----------------------------------------------------
 

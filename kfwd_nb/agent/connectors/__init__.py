@@ -30,7 +30,13 @@ class Place:
 
 
 class Connector(ABC):
-    """Opens ports of pods."""
+    """Opens ports of pods.
+
+    Attributes:
+        how: in a few words.
+    """
+
+    how: str
 
     @abstractmethod
     async def open(self, pod: Place, port: int) -> ByteStream:

@@ -14,6 +14,8 @@ ADDRESS = "127.0.0.1"
 class LoopbackConnector(Connector):
     """See the module."""
 
+    how = "at the high port that stands for it"
+
     async def open(self, pod: Place, port: int) -> ByteStream:
         """See `Connector.open`."""
         real = real_port(pod, port)

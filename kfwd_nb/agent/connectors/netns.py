@@ -31,6 +31,8 @@ class NetnsConnector(Connector):
     a good part of the time that opening takes.
     """
 
+    how = "by a socket of the pod's network namespace"
+
     def __init__(self, namespaces: NamespaceThread) -> None:
         self._namespaces = namespaces
         self._spare: tuple[Sandbox, socket.socket] | None = None

@@ -99,6 +99,11 @@ class PipeStream(ByteStream):
             self.process.kill()
         self.finish(error)
 
+    @property
+    def unsent(self) -> int:
+        """See `ByteStream`."""
+        return len(self._waiting)
+
     # -- the process ------------------------------------------------------------------------------
 
     def end(self) -> None:

@@ -48,6 +48,8 @@ class SocatConnector(Connector):
         isolated: pods have network namespaces; otherwise socat runs outside, to the high port.
     """
 
+    how = "through nsenter and socat"
+
     def __init__(self, *, isolated: bool) -> None:
         self._isolated = isolated
         self._streams: WeakSet[SocatStream] = WeakSet()

@@ -1,0 +1,59 @@
+"""Notes of what happens to one stream at a hop, kept only for streams that ask for it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from kfwd_nb.errors import KfwdError
+from kfwd_nb.protocol.hops import MAX_NOTES, NOTES_HEADER, Note
+
+if TYPE_CHECKING:
+    from kfwd_nb.transport.tunnel_stream import TunnelStream
+
+CLIENT = 0
+"""The pump's side that came by the tunnel; the other one leads on."""
+
+_WAYS = ("up", "down")
+
+
+class Notes:
+    """A `PumpObserver` that writes down what passes, with the time since it was made.
+
+    Attributes:
+        onward: the stream to the next hop, once there is one.
+    """
+
+    def __init__(self) -> None:
+        self.onward: TunnelStream | None = None
+        self._began = time.perf_counter()
+        self._notes: list[Note] = []
+
+    def add(self, way: str, text: str, octets: int = 0) -> None:
+        """One more; past `MAX_NOTES` none is kept."""
+        if len(self._notes) < MAX_NOTES:
+            self._notes.append(Note(time.perf_counter() - self._began, way, text, octets))
+
+    def all(self) -> list[Note]:
+        """A copy."""
+        return list(self._notes)
+
+    def wish(self) -> Mapping[str, str]:
+        """The request field that passes the wish on."""
+        return {NOTES_HEADER: "1"}
+
+    # -- transport.stream.PumpObserver ------------------------------------------------------------
+
+    def passed(self, side: int, count: int) -> None:
+        """Payload came and went on."""
+        self.add(_WAYS[side], "passes on", count)
+
+    def ended(self, side: int) -> None:
+        """A half-close."""
+        self.add(_WAYS[side], "passes the end on")
+
+    def finished(self, side: int, error: KfwdError | None) -> None:
+        """Both are over."""
+        why = f": {error.what}" if error is not None else ""
+        self.add(_WAYS[side], f"forgets the connection{why}")
