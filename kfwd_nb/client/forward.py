@@ -35,6 +35,8 @@ from kfwd_nb.ports import PortSpec, Target, bracketed
 from kfwd_nb.transport.descriptors import raise_descriptor_limit
 
 if TYPE_CHECKING:
+    import concurrent.futures
+
     from kfwd_nb.client.hops import HopView
     from kfwd_nb.client.trace import Trace
 
@@ -349,6 +351,10 @@ class Forward:
     async def hops_async(self) -> HopView:
         """`hops`, awaited on any loop."""
         return await self._runner.run_async(self._survey())
+
+    def hops_soon(self) -> concurrent.futures.Future[HopView]:
+        """`hops`, without waiting for the answer."""
+        return self._runner.begin(self._survey())
 
     async def _survey(self) -> HopView:
         from kfwd_nb.client.survey import survey

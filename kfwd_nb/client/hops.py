@@ -157,7 +157,11 @@ class HopView:
     @property
     def stands(self) -> tuple[str, ...]:
         """What stands still, a line for each connection."""
-        return tuple(f"#{each.number}: {each.stands}" for each in self.flows if each.stands)
+        return tuple(
+            f"connection {each.number} stands still: {each.stands}"
+            for each in self.flows
+            if each.stands
+        )
 
     def __repr__(self) -> str:
         still = f", {len(self.stands)} stand still" if self.stands else ""

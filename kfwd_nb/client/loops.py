@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import threading
 from collections.abc import Coroutine
 from typing import Any, Literal, Protocol, TypeVar, get_args
@@ -21,6 +22,9 @@ class Runner(Protocol):
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run and wait, from synchronous code."""
 
+    def begin(self, coroutine: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
+        """Run, and wait for nothing; from any thread."""
+
     async def run_async(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run and wait, from a coroutine."""
 
@@ -31,6 +35,10 @@ class ThreadRunner:
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run and wait, from any other thread."""
         return loop_thread().run(coroutine)
+
+    def begin(self, coroutine: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
+        """Run, and wait for nothing."""
+        return asyncio.run_coroutine_threadsafe(coroutine, loop_thread().loop)
 
     async def run_async(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run and wait without blocking the caller's own loop."""
@@ -63,6 +71,10 @@ class KernelRunner:
         if threading.get_ident() != self._thread:
             return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
         return self._loop.run_until_complete(coroutine)
+
+    def begin(self, coroutine: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
+        """Run, and wait for nothing."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
 
     async def run_async(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run and wait on the same loop."""

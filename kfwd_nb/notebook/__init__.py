@@ -13,6 +13,7 @@
     settings      `%config Kfwd`                    proxies   what would catch a local port
     shown         everything is shown exactly once  completion  the Tab key
     traced        a trace's table                   playing   one request of it, step by step
+    hop_picture   a forward's way, drawn (pure)     hop_live  the same, followed
     demo          `make demo`
 
 IPython is imported here and nowhere else. Nothing heavy is imported before it is used, because

@@ -74,10 +74,12 @@ class ShowOptions:
     Attributes:
         watch: redraw in a terminal until Ctrl-C.
         dashboard: as the dashboard, where there are widgets.
+        hops: the forward whose way is drawn in the place of the table, as for `--stop`.
     """
 
     watch: bool = False
     dashboard: bool = False
+    hops: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,14 +121,14 @@ def parse_portforward(
     parser.set_defaults(address=defaults.address, loop=defaults.loop)
     given = parser.parse_intermixed_args(split(line))
     words: list[str] = given.words
-    alone = [flag for flag in ("watch", "dashboard", "stop") if _is_given(given, flag)]
+    alone = [flag for flag in ("watch", "dashboard", "stop", "hops") if _is_given(given, flag)]
     if alone:
         if words or alone[1:]:
             extra = words[0] if words else f"--{alone[1]}"
             raise UsageError(f"%portforward --{alone[0]} takes no '{extra}' beside it.")
         if alone == ["stop"]:
             return StopOptions(given.stop)
-        return ShowOptions(watch=given.watch, dashboard=given.dashboard)
+        return ShowOptions(watch=given.watch, dashboard=given.dashboard, hops=given.hops)
     if not words:
         _refuse_options_without_target(given, parser)
         return ShowOptions()
@@ -264,6 +266,7 @@ def _portforward_parser() -> Parser:
     parser.add_argument("--name")
     parser.add_argument("--loop", choices=("thread", "kernel"), default="thread")
     parser.add_argument("--stop", metavar="NAME", nargs="?", const="")
+    parser.add_argument("--hops", metavar="NAME", nargs="?", const="")
     parser.add_argument("--watch", action="store_true")
     parser.add_argument("--dashboard", action="store_true")
     return parser

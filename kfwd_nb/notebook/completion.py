@@ -106,6 +106,8 @@ def _takes_value(word: str, options: Mapping[str, Action]) -> bool:
 def _value(option: str, options: Mapping[str, Action], word: str, context: str | None) -> Wanted:
     if option in ("-n", "--namespace"):
         return Wanted(word, kind="namespace", context=context)
+    if option == "--hops":
+        return Wanted(word, kind="forward")
     if option == "--stop":
         return Wanted(word, ("all",), kind="forward")
     action = options.get(option)

@@ -19,7 +19,7 @@ from kfwd_nb.notebook.arguments import (
     parse_portforward,
 )
 from kfwd_nb.notebook.embedded import embedded
-from kfwd_nb.notebook.live import INTERVAL, EveryForward, LiveTable, Source, follower
+from kfwd_nb.notebook.live import INTERVAL, EveryForward, Followed, LiveTable, Source, follower
 from kfwd_nb.notebook.notice import Notice
 from kfwd_nb.notebook.output import Output, execution, is_kernel, updates_in_place
 from kfwd_nb.notebook.proxies import proxy_warning
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from kfwd_nb.client import Forward
+    from kfwd_nb.client.hops import HopView
     from kfwd_nb.client.registry import Outcome
     from kfwd_nb.notebook.dashboard import Dashboard
     from kfwd_nb.notebook.results import Forwards, Stopped
@@ -69,6 +70,7 @@ class PortforwardMagics(Magics):
             fwd = %portforward deploy/api :http
             %portforward                      all forwards and their connections, live
             %portforward --stop web           stop by name, target or local port; or: all
+            %portforward --hops web           its way drawn, live: where the octets are, what stands
             %portforward --dashboard          the same, to handle with the mouse
             %portforward --watch              in a terminal: redraw until Ctrl-C
 
@@ -130,10 +132,31 @@ class PortforwardMagics(Magics):
         self._shown.present(stopped, lambda: Output().show(stopped.bundle()))
         return stopped
 
-    def _show(self, options: ShowOptions) -> Forwards | Dashboard | None:
+    def _hops(self, what: str) -> HopView:
+        """Draw the way of one forward, and let the picture follow it."""
+        from kfwd_nb import client
+        from kfwd_nb.notebook.hop_live import LiveHops
+
+        forward = one_of(what, client.forwards())
+        output = Output()
+        live = LiveHops(forward, output.show, owner=execution(self._shell), settle=output.settle)
+        view = forward.hops()
+        self._shown.present(view, lambda: self._follow(live))
+        return view
+
+    def _follow(self, shown: Followed) -> None:
+        """Show it, and go on where an update replaces what it updates."""
+        if updates_in_place(self._shell):
+            follower.follow(shown)
+        else:
+            shown.refresh()
+
+    def _show(self, options: ShowOptions) -> Forwards | Dashboard | HopView | None:
         from kfwd_nb import client
         from kfwd_nb.notebook.results import Forwards
 
+        if options.hops is not None:
+            return self._hops(options.hops)
         if options.dashboard and is_kernel(self._shell):
             from kfwd_nb.notebook.dashboard import Dashboard
 
@@ -242,6 +265,22 @@ def select(what: str, forwards: Sequence[Forward]) -> list[Forward]:
         if chosen := [each for each in forwards if test(each)]:
             return chosen
     raise UsageError(f"no forward has the name, target or local port '{what}'.", hint=hint)
+
+
+def one_of(what: str, forwards: Sequence[Forward]) -> Forward:
+    """The forward that `--hops` means; the only one there is needs no name.
+
+    Raises:
+        UsageError: none is meant, or several.
+    """
+    chosen = list(forwards) if not what and len(forwards) == 1 else []
+    if not chosen and what and what != "all":
+        chosen = select(what, forwards)
+    if len(chosen) == 1:
+        return chosen[0]
+    running = ", ".join(each.name for each in forwards)
+    hint = f"running: {running}." if running else "nothing is forwarded in this kernel."
+    raise UsageError("--hops needs the name, target or local port of one forward.", hint=hint)
 
 
 def others(

@@ -19,11 +19,13 @@ from kfwd_nb.notebook.output import Output, is_kernel
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from kfwd_nb.client.hops import HopView
     from kfwd_nb.notebook.dashboard import Dashboard
     from kfwd_nb.notebook.results import Done
 
 FORWARD = ("kfwd_nb.client.forward", "Forward")
 DONE = ("kfwd_nb.notebook.results", "Done")
+HOPS = ("kfwd_nb.client.hops", "HopView")
 DASHBOARD = ("kfwd_nb.notebook.dashboard.widget", "Dashboard")
 """Modules and names of types, so that nothing need be imported to register them."""
 
@@ -48,13 +50,14 @@ class Shown:
         formatter.for_type_by_name(*FORWARD, self._forward)
         formatter.for_type_by_name(*DONE, self._done)
         formatter.for_type_by_name(*DASHBOARD, self._dashboard)
+        formatter.for_type_by_name(*HOPS, self._hops)
         self._shell.events.register("pre_execute", self._forget)
         self._shell.events.register("post_execute", self._show_waiting)
 
     def unregister(self) -> None:
         """Take it back."""
         formatter = self._formatter()
-        for name in (FORWARD, DONE, DASHBOARD):
+        for name in (FORWARD, DONE, DASHBOARD, HOPS):
             formatter.pop(".".join(name), None)
         self._shell.events.unregister("pre_execute", self._forget)
         self._shell.events.unregister("post_execute", self._show_waiting)
@@ -81,6 +84,12 @@ class Shown:
     def _dashboard(self, dashboard: Dashboard) -> None:
         if not self._take(dashboard):
             dashboard.show()
+
+    def _hops(self, view: HopView) -> None:
+        if not self._take(view):
+            from kfwd_nb.notebook.hop_picture import hops_bundle
+
+            Output().show(hops_bundle(view))
 
     def _take(self, thing: object) -> bool:
         """True if this cell has presented the thing; in a terminal it is shown now.
