@@ -28,13 +28,14 @@ from kfwd_nb.kube.kubeconfig import ClusterAccess
 from kfwd_nb.kube.objects import Pod
 from kfwd_nb.kube.portforward import open_spdy, open_websocket
 from kfwd_nb.protocol.connect import Authority
+from kfwd_nb.protocol.hops import NOTES_HEADER
 from kfwd_nb.transport.http1_client import UpgradeError
 from kfwd_nb.transport.portforward import PortforwardConnection
 from kfwd_nb.transport.stream import ByteStream
 from kfwd_nb.transport.tunnel import Tunnel
 
 if TYPE_CHECKING:
-    from kfwd_nb.client.trace import Trace
+    from kfwd_nb.client.trace import Trace, Wire
 
 DialectName = Literal["connect", "websocket", "spdy"]
 
@@ -104,7 +105,7 @@ class ConnectDialect(Dialect):
         super().__init__(reason, half_closes=True)
         self._access = access
         self._api = api
-        self._traced: tuple[Trace, Tunnel] | None = None
+        self._traced: tuple[Trace, Tunnel, int] | None = None
         self._left: set[Tunnel] = set()  # of former traces, until their streams are over
         self._turn = asyncio.Lock()
 
@@ -114,7 +115,12 @@ class ConnectDialect(Dialect):
         if tunnel is None:
             raise LostError("the relay does not speak HTTP/2 here (a proxy in between?).")
         authority = Authority("pod", pod.metadata.namespace, pod.metadata.name, port)
-        return await tunnel.connect(str(authority))
+        traced = self._traced
+        if traced is None or traced[1] is not tunnel:
+            return await tunnel.connect(str(authority))
+        stream = await tunnel.connect(str(authority), headers={NOTES_HEADER: "1"})
+        traced[0].noted(traced[2], tunnel, stream.id)
+        return stream
 
     async def _tunnel(self) -> Tunnel | None:
         """The API client's, which carries all else, too; under a trace one that does not."""
@@ -123,7 +129,7 @@ class ConnectDialect(Dialect):
         async with self._turn:
             trace = self.trace
             if self._traced is not None:
-                of, tunnel = self._traced
+                of, tunnel, _ = self._traced
                 if of is trace and tunnel.alive:
                     tunnel.renew(await self._access.headers())
                     return tunnel
@@ -131,10 +137,11 @@ class ConnectDialect(Dialect):
                 self._traced = None
             if trace is None:
                 return (await self._api()).tunnel
-            opened = await connect(self._access, lambda: trace.tap(self.name))
+            taps: list[Wire] = []
+            opened = await connect(self._access, lambda: trace.tap(self.name, taps))
             if not isinstance(opened, Tunnel):
                 return None
-            self._traced = trace, opened
+            self._traced = trace, opened, taps[-1].number
             return opened
 
     def _leave(self, tunnel: Tunnel) -> None:

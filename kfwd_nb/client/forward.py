@@ -330,6 +330,7 @@ class Forward:
             detach=self._untrace,
             settled=lambda: not (set(self._books.open) - before),
             blocks=self.parameters.loop == "kernel",
+            run=self._runner.run,
         )
         former, self._trace = self._trace, trace
         dialect.trace = trace

@@ -6,12 +6,15 @@ SPDY streams; the first pair of a wire has the upgrade before it. Only what was 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from kfwd_nb.client.beyond import Beyond, Seen, seen
 from kfwd_nb.errors import UsageError
+from kfwd_nb.protocol.hops import PATH
 
 if TYPE_CHECKING:
     from kfwd_nb.client.trace import TracedFrame
@@ -52,7 +55,7 @@ class Playback:
     name: str
     number: int
     of: int
-    steps: tuple[Step, ...]
+    steps: tuple[Step | Seen, ...]
     more: int = 0
 
     def __repr__(self) -> str:
@@ -63,8 +66,19 @@ class Playback:
         return {"text/plain": repr(self)}
 
 
-def playback(name: str, frames: Sequence[TracedFrame], number: int) -> Playback:
+def playback(
+    name: str,
+    frames: Sequence[TracedFrame],
+    number: int,
+    beyond: Mapping[tuple[int, int], Sequence[Beyond]] = MappingProxyType({}),
+) -> Playback:
     """The request of that number: from 1, or from the end if it is negative.
+
+    Args:
+        name: the forward's.
+        frames: of the trace.
+        number: of the request.
+        beyond: what other hops noted, by wire and stream.
 
     Raises:
         UsageError: there is no such request.
@@ -78,7 +92,10 @@ def playback(name: str, frames: Sequence[TracedFrame], number: int) -> Playback:
     place = number - 1 if number > 0 else number + len(found)
     if number == 0 or not 0 <= place < len(found):
         raise UsageError(f"the trace has the requests 1 to {len(found)}, but no {number}.")
-    steps = steps_of(found[place])
+    wanted = found[place]
+    key = next((each.wire, each.stream) for each in wanted if each.stream is not None)
+    hops = beyond.get(key, ()) if key[1] is not None else ()
+    steps = merged(steps_of(wanted), seen(wanted, hops))
     more = max(0, len(steps) - MAX_STEPS)
     return Playback(name, place + 1, len(found), tuple(steps[:MAX_STEPS]), more)
 
@@ -110,6 +127,8 @@ def requests(frames: Sequence[TracedFrame]) -> list[list[TracedFrame]]:
 def _opened(frame: TracedFrame) -> str:
     """What the streams that this frame opens have in common; empty if it opens none."""
     if frame.type == "HEADERS" and frame.layer == "HTTP/2":
+        if dict(frame.fields).get(":path", "").startswith(PATH):
+            return ""  # our own question what the hops have noted
         return f"stream {frame.stream}"
     if frame.type == "SYN_STREAM":
         return f"request {dict(frame.fields).get('requestid', frame.stream)}"
@@ -129,12 +148,30 @@ def steps_of(frames: Sequence[TracedFrame]) -> list[Step]:
     return steps
 
 
+def merged(steps: Sequence[Step], beyond: Sequence[Seen]) -> list[Step | Seen]:
+    """Both in the order of time; payload that a hop passes on in a row is one step."""
+    found: list[Step | Seen] = []
+    everything: list[Step | Seen] = [*steps, *beyond]
+    for each in sorted(everything, key=lambda each: each.until):
+        last = found[-1] if found else None
+        if isinstance(each, Seen) and isinstance(last, Seen) and _same(last, each):
+            found[-1] = replace(each, octets=last.octets + each.octets)
+        else:
+            found.append(each)
+    return found
+
+
+def _same(last: Seen, each: Seen) -> bool:
+    kept = last.place, last.way, last.text
+    return bool(each.octets) and kept == (each.place, each.way, each.text)
+
+
 def _goes_on(first: TracedFrame, frame: TracedFrame) -> bool:
     plain = first.type == frame.type == "DATA" and not first.flags and not frame.flags
     same = (first.wire, first.stream, first.direction, first.note)
     return plain and same == (frame.wire, frame.stream, frame.direction, frame.note)
 
 
-def gaps(steps: Sequence[Step]) -> list[float]:
+def gaps(steps: Sequence[Step | Seen]) -> list[float]:
     """Seconds between the end of each step and the end of the one before it; 0 for the first."""
     return [0.0, *(after.until - before.until for before, after in pairwise(steps))]

@@ -15,19 +15,23 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
+from kfwd_nb.client.beyond import Beyond, beyond
 from kfwd_nb.client.playback import Playback, playback
-from kfwd_nb.errors import ConfigError, UsageError
+from kfwd_nb.errors import ConfigError, KfwdError, UsageError
 from kfwd_nb.protocol.dissect import Dissector, Frame, dissector
+from kfwd_nb.protocol.hops import MAX_NOTED
+from kfwd_nb.transport.hops import ask
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from kfwd_nb.transport.tap import Tap
+    from kfwd_nb.transport.tunnel import Tunnel
 
 MAX_FRAMES = 10_000
 """Frames that a trace keeps unless it is told otherwise: the latest ones."""
@@ -73,6 +77,7 @@ class Trace(Sequence[TracedFrame]):
         detach: called once, at the end.
         settled: nothing that was opened under the trace is open any more.
         blocks: the loop that records is the caller's: waiting would hold up what is waited for.
+        run: runs a coroutine on the loop that records, and waits for it.
 
     Attributes:
         name: the forward's.
@@ -91,6 +96,7 @@ class Trace(Sequence[TracedFrame]):
         detach: Callable[[Trace], None] = lambda _: None,
         settled: Callable[[], bool] = lambda: True,
         blocks: bool = False,
+        run: Callable[[Coroutine[Any, Any, None]], None] | None = None,
     ) -> None:
         if not 0 < limit <= MAX_LIMIT:
             raise UsageError(f"a trace keeps 1 to {MAX_LIMIT} frames, not {limit}.")
@@ -107,6 +113,9 @@ class Trace(Sequence[TracedFrame]):
         self._frames: deque[TracedFrame] = deque(maxlen=limit)
         self._count = 0
         self._wires = itertools.count(1)
+        self._run = run
+        self._noted: deque[tuple[int, Tunnel, int]] = deque(maxlen=MAX_NOTED)
+        self._beyond: dict[tuple[int, int], tuple[Beyond, ...]] = {}
 
     # -- what a person asks -----------------------------------------------------------------------
 
@@ -170,13 +179,21 @@ class Trace(Sequence[TracedFrame]):
     def play(self, number: int = -1) -> Playback:
         """One request, frame by frame; the extension plays it in the notebook.
 
+        Behind a kfwd relay, and in the dialect connect, what the relay and the node agent did is
+        part of it, as far as they still know.
+
         Args:
             number: which request of the trace, from 1; the last one unless it is said.
 
         Raises:
             UsageError: the trace has no such request.
         """
-        return playback(self.name, self.frames(), number)
+        self._fetch()
+        return playback(self.name, self.frames(), number, self._beyond)
+
+    def _fetch(self) -> None:
+        if self._noted and self._run is not None:
+            self._run(self._ask())
 
     def __repr__(self) -> str:
         state = "recording" if self.recording else "stopped"
@@ -199,6 +216,7 @@ class Trace(Sequence[TracedFrame]):
         while self._waits(deadline):
             time.sleep(LOOK_AGAIN)
         self.stop()
+        self._fetch()
 
     async def __aenter__(self) -> Self:
         return self
@@ -213,15 +231,35 @@ class Trace(Sequence[TracedFrame]):
         while self._waits(deadline):  # noqa: ASYNC110 - the forward may be on another loop
             await asyncio.sleep(LOOK_AGAIN)
         self.stop()
+        await asyncio.to_thread(self._fetch)
 
     def _waits(self, deadline: float) -> bool:
         return self.recording and not self._settled() and time.monotonic() < deadline
 
     # -- called by the connections, on the forward's loop -----------------------------------------
 
-    def tap(self, dialect: str) -> Tap:
-        """For one new connection of that dialect."""
-        return _Wire(self, next(self._wires), dialect)
+    def tap(self, dialect: str, taps: list[Wire] | None = None) -> Tap:
+        """For one new connection of that dialect; it is put into `taps`, too."""
+        wire = Wire(self, next(self._wires), dialect)
+        if taps is not None:
+            taps.append(wire)
+        return wire
+
+    def noted(self, wire: int, tunnel: Tunnel, stream: int) -> None:
+        """The hops beyond take notes of that stream, which is on that tunnel."""
+        self._noted.append((wire, tunnel, stream))
+
+    async def _ask(self) -> None:
+        """Fetch what the hops beyond have noted, as far as their tunnels still stand."""
+        for tunnel in {each[1] for each in self._noted}:
+            streams = {stream: wire for wire, on, stream in self._noted if on is tunnel}
+            try:
+                report = await ask(tunnel, list(streams), notes=True)
+            except KfwdError:
+                continue  # what was fetched before stays
+            for stream, wire in streams.items():
+                if found := beyond(report, stream):
+                    self._beyond[wire, stream] = found
 
     def record(self, wire: int, direction: Direction, frames: list[Frame]) -> None:
         """Frames have passed on a connection."""
@@ -246,12 +284,16 @@ COLUMNS = ("time", "direction", "wire", "layer", "type", "stream", "length", "fl
 """Of `Trace.to_frame`."""
 
 
-class _Wire:
-    """The tap of one connection."""
+class Wire:
+    """The tap of one connection.
+
+    Attributes:
+        number: counts the connections of a trace, from 1.
+    """
 
     def __init__(self, trace: Trace, number: int, dialect: str) -> None:
         self._trace = trace
-        self._number = number
+        self.number = number
         self._directions: dict[Direction, Dissector] = {
             "out": dissector(dialect, sent=True),
             "in": dissector(dialect, sent=False),
@@ -285,4 +327,4 @@ class _Wire:
             log.exception("a trace stopped to read a connection")
         else:
             if frames:
-                self._trace.record(self._number, direction, frames)
+                self._trace.record(self.number, direction, frames)

@@ -1,7 +1,7 @@
 """A playback → the player that a cell shows: one picture for each step, over the four boxes.
 
-What the relay, the node agent and the pod do cannot be seen from a client, so nothing is drawn
-there but what the relay itself has said in its answer.
+What the relay, the node agent and the pod do cannot be seen from a client: nothing is drawn there
+but what the relay and the node agent themselves have told.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from kfwd_nb.client.beyond import PASSES, Seen
 from kfwd_nb.client.playback import gaps
 from kfwd_nb.errors import printable
 from kfwd_nb.notebook.render import Bundle, rendered
@@ -19,11 +20,13 @@ if TYPE_CHECKING:
     from kfwd_nb.client.trace import TracedFrame
 
 COLOURS = {"out": "#2f7fd6", "in": "#c2600f"}
-"""Of the arrows; both stand out from white and from black."""
+"""Of the arrows to the pod and back; both stand out from white and from black."""
 
-_ARROWS = {"out": "M138 47H302M292 41L304 47L292 53Z", "in": "M142 47H306M152 41L140 47L152 53Z"}
+BOX = 118
+STEP = 254
+"""Width of a box, and from its left edge to that of the next: the same as in `hop_picture`."""
 
-MAX_NAME = 20
+MAX_NAME = 16
 """Characters of a name in a box."""
 
 MAX_DETAILS = 400
@@ -37,6 +40,13 @@ MEASURED = (
     "here, and what happens there is not drawn"
 )
 
+NOTED = (
+    "frames are timed where the client writes and reads them; what the relay and the node agent "
+    "did is timed by themselves, and set on the client's clock as cause and effect allow"
+)
+
+_WAYS = {"up": "out", "down": "in"}
+
 
 @dataclass(frozen=True, slots=True)
 class Box:
@@ -49,11 +59,47 @@ class Box:
 
 
 @dataclass(frozen=True, slots=True)
+class Arrow:
+    """Something goes from a box to its neighbour.
+
+    Attributes:
+        span: 0 between client and relay, 1 to the node agent, 2 to the pod.
+        way: `out` to the pod, `in` from it.
+    """
+
+    span: int
+    way: str
+
+    @property
+    def x(self) -> int:
+        """Where the span begins."""
+        return self.span * STEP + BOX + 2
+
+    @property
+    def path(self) -> str:
+        """The arrow, with its head."""
+        left, right = self.x + 4, self.x + STEP - BOX - 8
+        if self.way == "out":
+            return f"M{left} 47H{right}M{right - 10} 41L{right + 2} 47L{right - 10} 53Z"
+        return f"M{left} 47H{right}M{left + 10} 41L{left - 2} 47L{left + 10} 53Z"
+
+    @property
+    def middle(self) -> int:
+        """Where its packet stands."""
+        return self.x + (STEP - BOX) // 2 - 2
+
+    @property
+    def colour(self) -> str:
+        """Of the arrow."""
+        return COLOURS[self.way]
+
+
+@dataclass(frozen=True, slots=True)
 class Picture:
     """One step, as it is drawn."""
 
     number: int
-    way: str
+    arrows: tuple[Arrow, ...]
     type: str
     size: str
     facts: str
@@ -62,19 +108,17 @@ class Picture:
     boxes: tuple[Box, ...]
 
     @property
-    def arrow(self) -> str:
-        """The path of the arrow."""
-        return _ARROWS[self.way]
-
-    @property
-    def colour(self) -> str:
-        """Of the arrow."""
-        return COLOURS[self.way]
+    def way(self) -> str:
+        """`out` to the pod, `in` from it."""
+        return self.arrows[0].way
 
     @property
     def label(self) -> str:
         """The picture in words."""
-        leads = "client to relay" if self.way == "out" else "relay to client"
+        names = ("client", "relay", "node agent", "pod")
+        ends = {place for arrow in self.arrows for place in (arrow.span, arrow.span + 1)}
+        way = [names[place] for place in sorted(ends)]
+        leads = " to ".join(way if self.way == "out" else reversed(way))
         return f"step {self.number}: {self.type}, {self.size}, {leads}"
 
 
@@ -106,23 +150,34 @@ def play_text(play: Play) -> str:
 
 def drawn(playback: Playback) -> Play:
     """What there is to draw."""
-    lines = [MEASURED]
+    knows = any(isinstance(each, Seen) for each in playback.steps)
+    lines = [NOTED if knows else MEASURED]
     if playback.more:
-        lines.append(f"{playback.more} more steps are not shown; the trace's table has them")
+        lines.append(f"{playback.more} more steps are not shown; the trace's table has the frames")
     title = f"request {playback.number} of {playback.of} through {playback.name}, frame by frame"
     pictures: list[Picture] = []
-    agent, pod = UNSEEN, UNSEEN
-    first = playback.steps[0].frame.time if playback.steps else 0.0
-    for step, gap in zip(playback.steps, gaps(playback.steps), strict=True):
-        agent = _reported(step.frame, "kfwd-node") or agent
-        pod = _reported(step.frame, "kfwd-pod") or pod
+    agent, pod = ((), ()) if knows else (UNSEEN, UNSEEN)
+    role: tuple[str, ...] = ()
+    first = playback.steps[0].until if playback.steps else 0.0
+    for number, (step, gap) in enumerate(
+        zip(playback.steps, gaps(playback.steps), strict=True), start=1
+    ):
+        if not isinstance(step, Seen):
+            agent = _reported(step.frame, "kfwd-node") or agent
+            pod = _reported(step.frame, "kfwd-pod") or pod
+            role = _role(step.frame)
         boxes = (
-            Box("client", 4, ("this kernel",), hidden=False),
-            Box("relay", 306, _role(step.frame), hidden=False),
-            Box("node agent", 470, agent, hidden=True),
-            Box("pod", 626, pod, hidden=True),
+            Box("client", 0, ("this kernel",), hidden=False),
+            Box("relay", STEP, role, hidden=False),
+            Box("node agent", 2 * STEP, agent, hidden=not knows),
+            Box("pod", 3 * STEP, pod, hidden=not knows),
         )
-        pictures.append(_picture(len(pictures) + 1, step, boxes, step.until - first, gap))
+        when = "the first frame"
+        if number > 1:
+            since_first = f"{duration_text(max(0.0, step.until - first))} after the first frame"
+            when = f"{since_first}, {duration_text(gap)} after the step before"
+        draw = _seen if isinstance(step, Seen) else _frame
+        pictures.append(draw(number, step, boxes, when))  # type: ignore[arg-type]
     return Play(title, tuple(lines), tuple(pictures))
 
 
@@ -137,19 +192,16 @@ def _reported(frame: TracedFrame, field: str) -> tuple[str, str] | None:
     return (_cut(name, MAX_NAME), SAYS) if name else None
 
 
-def _picture(number: int, step: Step, boxes: tuple[Box, ...], since: float, gap: float) -> Picture:
+def _frame(number: int, step: Step, boxes: tuple[Box, ...], when: str) -> Picture:
+    """A frame between client and relay."""
     frame = step.frame
     facts: list[str] = [frame.direction, frame.layer]
     if frame.stream is not None:
         facts.append(f"stream {frame.stream}")
     facts += [f"{step.length} octets", *frame.flags]
-    when = "the first frame"
-    if number > 1:
-        since_first = f"{duration_text(since)} after the first frame"
-        when = f"{since_first}, {duration_text(gap)} after the step before"
     return Picture(
         number=number,
-        way=frame.direction,
+        arrows=(Arrow(0, frame.direction),),
         type=frame.type if step.count == 1 else f"{step.count} times {frame.type}",
         size=bytes_text(step.length),
         facts=" · ".join(facts),
@@ -157,6 +209,27 @@ def _picture(number: int, step: Step, boxes: tuple[Box, ...], since: float, gap:
         when=when,
         boxes=boxes,
     )
+
+
+def _seen(number: int, step: Seen, boxes: tuple[Box, ...], when: str) -> Picture:
+    """What the relay or the node agent did: upwards it sends on, downwards it has read."""
+    way = _WAYS[step.way]
+    passes = step.way == "down" and step.text.startswith(PASSES)
+    spans = {"up": [step.place], "down": [step.place, step.place - 1]}[step.way]
+    return Picture(
+        number=number,
+        arrows=tuple(Arrow(span, way) for span in (spans if passes or way == "out" else spans[1:])),
+        type=next((short for begin, short in _SHORT.items() if step.text.startswith(begin)), "end"),
+        size=bytes_text(step.octets) if step.octets else "",
+        facts=f"{step.hop} {step.text}" + (f" · {step.octets} octets" if step.octets else ""),
+        details="",
+        when=f"about {when}",
+        boxes=boxes,
+    )
+
+
+_SHORT = {"passes on": "bytes", "asks": "CONNECT", "connects": "connect()", "accepts": "200"}
+"""What is written on an arrow, by how a note begins."""
 
 
 def _cut(text: str, length: int) -> str:

@@ -17,7 +17,7 @@ HIDDEN = "(hidden)"
 SHOWN = frozenset(
     {
         *(":method", ":scheme", ":authority", ":path", ":status", ":protocol"),
-        *("kfwd-pod", "kfwd-node", "proxy-status"),
+        *("kfwd-pod", "kfwd-node", "kfwd-notes", "proxy-status"),
         *(
             "connection",
             "upgrade",
