@@ -137,11 +137,16 @@ class ConnectDialect(Dialect):
                 self._traced = None
             if trace is None:
                 return (await self._api()).tunnel
-            taps: list[Wire] = []
-            opened = await connect(self._access, lambda: trace.tap(self.name, taps))
+            wires: list[Wire] = []
+
+            def tapped() -> Wire:
+                wires.append(trace.tap(self.name))
+                return wires[-1]
+
+            opened = await connect(self._access, tapped)
             if not isinstance(opened, Tunnel):
                 return None
-            self._traced = trace, opened, taps[-1].number
+            self._traced = trace, opened, wires[-1].number
             return opened
 
     def _leave(self, tunnel: Tunnel) -> None:

@@ -148,9 +148,9 @@ class DialedStream(ByteStream):
         return self._stream
 
     @property
-    def held(self) -> int:
+    def undelivered(self) -> int:
         """See `ByteStream`."""
-        return self._stream.held if self._stream is not None else 0
+        return self._stream.undelivered if self._stream is not None else 0
 
     @property
     def unsent(self) -> int:

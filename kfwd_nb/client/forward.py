@@ -363,7 +363,7 @@ class Forward:
         if self._dialer is None or not self.ready:
             raise UsageError(f"{self.name} is {self.state}: there is no way to look at.")
         sessions = list(self._books.open.values())
-        return await survey(self.name, self.dialect, sessions, self._dialer.tunnel)
+        return await survey(self.name, self._ways(), self.dialect, sessions, self._dialer.tunnel)
 
     def _untrace(self, trace: Trace) -> None:
         """The trace was stopped: connections are ordinary ones again, if it was the last."""
@@ -383,8 +383,11 @@ class Forward:
         return {"text/html": f"<code>{escape(repr(self))}</code>", "text/plain": repr(self)}
 
     def _described(self) -> str:
+        return f"{self.name} {self.target} {self._ways()}"
+
+    def _ways(self) -> str:
         ways = ", ".join(f"{port.address}:{port.local} -> {port.remote}" for port in self.ports)
-        return f"{self.name} {self.target} {ways or 'without a local port'}"
+        return ways or "without a local port"
 
     def open(self, port: int | str | None = None, timeout: float | None = None) -> PodSocket:
         """A connected, blocking socket to a port of the target, without a local port.

@@ -1,4 +1,4 @@
-"""Has the local program closed its socket, or only ended its direction?
+"""What the kernel knows of the local program's socket: is it closed, or has its direction ended?
 
 Both look the same on our end: an EOF. The kernel knows more of a program on the same machine: after
 `close()` its socket belongs to no process any more (inode 0), after `shutdown(SHUT_WR)` it still
@@ -27,9 +27,8 @@ _REQUEST = struct.Struct("=BBBxI")
 
 _PORTS = struct.Struct("!HH")
 _NO_COOKIE = struct.pack("=III", 0, 0xFFFF_FFFF, 0xFFFF_FFFF)
-_INODE_AT = _HEADER.size + 4 + 48 + 16
-"""Where `idiag_inode` stands: after the family's four octets, `struct inet_diag_sockid`, and
-expires, rqueue, wqueue and uid (linux/inet_diag.h)."""
+_FACTS = struct.Struct("=4x48x4xI4x4xI")
+"""`struct inet_diag_msg` (linux/inet_diag.h): `idiag_rqueue` and `idiag_inode`."""
 
 
 def peer_has_closed(sock: socket.socket) -> bool | None:
@@ -38,19 +37,36 @@ def peer_has_closed(sock: socket.socket) -> bool | None:
     Returns:
         None where that cannot be known: another machine, another system, another network namespace.
     """
+    facts = _peer(sock)
+    return None if facts is None else facts[1] == 0
+
+
+def peer_unread(sock: socket.socket) -> int | None:
+    """Octets that the program at the other end has not read out of its socket.
+
+    Returns:
+        None where that cannot be known, as for `peer_has_closed`.
+    """
+    facts = _peer(sock)
+    return None if facts is None else facts[0]
+
+
+def _peer(sock: socket.socket) -> tuple[int, int] | None:
     if sys.platform != "linux":
         return None
     try:
         theirs, ours = sock.getpeername(), sock.getsockname()
         if not ipaddress.ip_address(theirs[0]).is_loopback:
             return None
-        return _inode(sock.family, theirs, ours) == 0
+        return _ask(sock.family, theirs, ours)
     except (OSError, ValueError, IndexError, struct.error):
         return None
 
 
-def _inode(family: int, source: tuple[str, int], destination: tuple[str, int]) -> int:
-    """Inode of the TCP socket between two addresses; 0 where no process has it any more.
+def _ask(family: int, source: tuple[str, int], destination: tuple[str, int]) -> tuple[int, int]:
+    """Unread octets and inode of the TCP socket between two addresses.
+
+    The inode is 0 where no process has it any more.
 
     Raises:
         OSError: the kernel does not say.
@@ -62,10 +78,10 @@ def _inode(family: int, source: tuple[str, int], destination: tuple[str, int]) -
     if kind == NLMSG_ERROR:
         (number,) = struct.unpack_from("=i", answer, _HEADER.size)
         if number == -ENOENT:
-            return 0  # it is gone altogether
+            return 0, 0  # it is gone altogether
         raise OSError(-number, "sock_diag")
-    (inode,) = struct.unpack_from("=I", answer, _INODE_AT)
-    return int(inode)
+    unread, inode = _FACTS.unpack_from(answer, _HEADER.size)
+    return int(unread), int(inode)
 
 
 def _question(family: int, source: tuple[str, int], destination: tuple[str, int]) -> bytes:

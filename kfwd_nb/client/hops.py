@@ -129,6 +129,7 @@ class HopView:
 
     Attributes:
         name: the forward's.
+        ports: its local ports and where they lead, in words.
         dialect: the wire to the cluster.
         at: seconds since the epoch.
         why: why the hops beyond the first link tell nothing; empty where they do.
@@ -138,6 +139,7 @@ class HopView:
     """
 
     name: str
+    ports: str
     dialect: str
     at: float
     why: str

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kfwd_nb.client.dialed_stream import DialedStream
+from kfwd_nb.client.half_close import peer_unread
 from kfwd_nb.client.hops import LINKS, UNSEEN, FlowView, HopView, LinkView
 from kfwd_nb.errors import KfwdError
-from kfwd_nb.protocol.hops import MAX_STREAMS, Flow, HopReport, Link, SocketFacts, Way
+from kfwd_nb.protocol.hops import MAX_STREAMS, Flow, HopReport, Link, Way
 from kfwd_nb.transport.hops import ask, link_of, tls_words, way
 from kfwd_nb.transport.pair_stream import PairStream
 from kfwd_nb.transport.socket_facts import socket_facts
@@ -43,12 +44,13 @@ class _Heard:
 
 
 async def survey(
-    name: str, dialect: str, sessions: Iterable[Session], tunnel: Tunnel | None
+    name: str, ports: str, dialect: str, sessions: Iterable[Session], tunnel: Tunnel | None
 ) -> HopView:
     """Ask about those connections.
 
     Args:
         name: the forward's.
+        ports: see `HopView`.
         dialect: the wire to the cluster.
         sessions: its connections.
         tunnel: to the relay, for when none is open; None where there is none.
@@ -68,7 +70,7 @@ async def survey(
         for (session, pump), towards in zip(chosen, down, strict=True)
     )
     why = "" if dialect == "connect" else NO_RELAY
-    return HopView(name, dialect, time.time(), why, links, flows, len(coupled) - len(chosen))
+    return HopView(name, ports, dialect, time.time(), why, links, flows, len(coupled) - len(chosen))
 
 
 def carrier(stream: ByteStream) -> ByteStream | None:
@@ -180,7 +182,7 @@ def _unseen(name: str) -> LinkView:
 
 def _flow(session: Session, pump: Pump, down: Way, heard: _Heard) -> FlowView:
     """Put together what each hop has told of it."""
-    up, facts = way(pump.sides[0]), _local_facts(pump)
+    up, (unread, untaken) = way(pump.sides[0]), _local(pump)
     key = _tunnel_of(carrier(pump.sides[1].stream))
     flows = heard.flows.get(key, []) if key is not None else []
     relay = flows[0] if flows else None
@@ -192,13 +194,13 @@ def _flow(session: Session, pump: Pump, down: Way, heard: _Heard) -> FlowView:
         connection.pod,
         connection.node,
         (
-            facts.unread if facts is not None else None,
+            unread,
             _held(up),
             *_between(up, relay.up if relay else None, agent.up if agent else None),
             into.unsent if into is not None else None,
         ),
         (
-            facts.unsent if facts is not None else None,
+            untaken,
             _held(down),
             *_back(down, relay.down if relay else None, agent.down if agent else None),
             into.unread if into is not None else None,
@@ -209,9 +211,14 @@ def _flow(session: Session, pump: Pump, down: Way, heard: _Heard) -> FlowView:
     )
 
 
-def _local_facts(pump: Pump) -> SocketFacts | None:
+def _local(pump: Pump) -> tuple[int | None, int | None]:
+    """Octets in the kernel that we have not read, and that the local program has not."""
     local = pump.sides[0].stream
-    return local.facts if isinstance(local, SocketStream) else None
+    sock = local.socket if isinstance(local, SocketStream) else None
+    facts = socket_facts(sock) if sock is not None else None
+    if sock is None or facts is None:
+        return None, None
+    return facts.unread, facts.unsent + (peer_unread(sock) or 0)
 
 
 def _held(way: Way | None) -> int | None:

@@ -30,7 +30,6 @@ from kfwd_nb.transport.hops import ask
 if TYPE_CHECKING:
     import pandas as pd
 
-    from kfwd_nb.transport.tap import Tap
     from kfwd_nb.transport.tunnel import Tunnel
 
 MAX_FRAMES = 10_000
@@ -238,12 +237,9 @@ class Trace(Sequence[TracedFrame]):
 
     # -- called by the connections, on the forward's loop -----------------------------------------
 
-    def tap(self, dialect: str, taps: list[Wire] | None = None) -> Tap:
-        """For one new connection of that dialect; it is put into `taps`, too."""
-        wire = Wire(self, next(self._wires), dialect)
-        if taps is not None:
-            taps.append(wire)
-        return wire
+    def tap(self, dialect: str) -> Wire:
+        """For one new connection of that dialect."""
+        return Wire(self, next(self._wires), dialect)
 
     def noted(self, wire: int, tunnel: Tunnel, stream: int) -> None:
         """The hops beyond take notes of that stream, which is on that tunnel."""

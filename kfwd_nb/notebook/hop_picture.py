@@ -170,7 +170,9 @@ def drawn(view: HopView, note: str = "") -> HopPicture:
     many = len(view.flows) + view.more
     if view.more:
         lines.append(f"the newest {len(view.flows)} of {many} connections are asked about")
-    title = f"the way of {view.name}, {many} open connection{'' if many == 1 else 's'}"
+    title = (
+        f"the way of {view.name}, {view.ports}: {many} open connection{'' if many == 1 else 's'}"
+    )
     return HopPicture(
         title,
         boxes,

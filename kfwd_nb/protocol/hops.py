@@ -10,6 +10,7 @@ connections. With `notes=1` it tells, too, what it noted of the streams that ask
 
 from __future__ import annotations
 
+import re
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import msgspec
@@ -26,6 +27,8 @@ MAX_STREAMS = 256
 
 MAX_NOTES = 256
 """Notes that are kept of one stream, the first ones."""
+
+_STREAM = re.compile(r"[0-9]{1,10}")
 
 MAX_NOTED = 64
 """Streams of a tunnel whose notes are kept, those that ended included."""
@@ -159,7 +162,7 @@ def asked(path: str) -> tuple[list[int], bool] | None:
         return None
     query = parse_qs(url.query)
     names = [each for each in ",".join(query.get("streams", [])).split(",") if each]
-    if len(names) > MAX_STREAMS or not all(each.isdecimal() and len(each) < 11 for each in names):
+    if len(names) > MAX_STREAMS or not all(map(_STREAM.fullmatch, names)):
         raise RemoteProtocolError(f"a report is of at most {MAX_STREAMS} streams, by number.")
     return list(dict.fromkeys(map(int, names))), bool(query.get("notes"))
 

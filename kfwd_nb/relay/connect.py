@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from kfwd_nb.protocol.connect import NODE_HEADER, POD_HEADER, Authority, parse_authority
+from kfwd_nb.protocol.hops import NOTES_HEADER
 from kfwd_nb.relay.impersonation import acting
 from kfwd_nb.relay.rbac import Attributes
 from kfwd_nb.transport.pump import Pump
@@ -51,7 +52,11 @@ class Connect:
         notes = stream.notes
         if notes is not None:
             notes.add("up", f"asks node agent {node} for {onward}")
-        inner = await self._nodes.link(node).connect(str(onward), notes)
+        wish = None if notes is None else {NOTES_HEADER: "1"}
+        inner = await self._nodes.link(node).connect(str(onward), headers=wish)
+        if notes is not None:
+            notes.onward = inner
+            notes.add("down", "accepts: the node agent has connected the port")
         stream.accept({POD_HEADER: f"{meta.namespace}/{meta.name}", NODE_HEADER: node})
         Pump(stream, inner, notes)
 

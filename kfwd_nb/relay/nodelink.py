@@ -16,10 +16,9 @@ from kfwd_nb.relay.podsync import PodSync
 from kfwd_nb.relay.store import with_metadata
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from kfwd_nb.relay.store import Store
-    from kfwd_nb.transport.notes import Notes
     from kfwd_nb.transport.tunnel import Tunnel
     from kfwd_nb.transport.tunnel_stream import TunnelStream
 
@@ -78,8 +77,10 @@ class NodeLink:
             raise UnavailableError(f'Node "{self.name}" is not ready: {self._reason()}')
         return self._tunnel.connect_early(authority)
 
-    async def connect(self, authority: str, notes: Notes | None = None) -> TunnelStream:
-        """Open a port of one of the node's pods; with `notes`, so that the agent notes it, too.
+    async def connect(
+        self, authority: str, *, headers: Mapping[str, str] | None = None
+    ) -> TunnelStream:
+        """Open a port of one of the node's pods.
 
         Raises:
             UnavailableError: the node is not ready.
@@ -88,17 +89,12 @@ class NodeLink:
         """
         if self._tunnel is None:
             raise UnavailableError(f'Node "{self.name}" is not ready: {self._reason()}')
-        wish = notes.wish() if notes is not None else None
         try:
-            stream = await self._tunnel.connect(authority, headers=wish)
+            return await self._tunnel.connect(authority, headers=headers)
         except LostError as error:
             raise LostError(
                 f'the agent of node "{self.name}" was lost: {error.what}', where="node agent"
             ) from None
-        if notes is not None:
-            notes.onward = stream
-            notes.add("down", "accepts: the node agent has connected the port")
-        return stream
 
     def end(self) -> None:
         """End the link for good, soon."""

@@ -102,7 +102,7 @@ class ChannelStream(ByteStream):
             self._soon()
 
     @property
-    def held(self) -> int:
+    def undelivered(self) -> int:
         """See `holds`."""
         return self.holds
 

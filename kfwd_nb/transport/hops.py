@@ -45,7 +45,7 @@ def way(side: Side) -> Way:
     """One direction of a pump: what comes out of that side."""
     stream, onward = side.stream, side.other.stream
     still = None if side.moved is None else asyncio.get_running_loop().time() - side.moved
-    return Way(side.octets + stream.held, side.octets - onward.unsent, still)
+    return Way(side.octets + stream.undelivered, side.octets - onward.unsent, still)
 
 
 def side_of(stream: ByteStream) -> Side | None:
@@ -169,4 +169,5 @@ def _onward(
 
 
 def _facts(stream: ByteStream) -> SocketFacts | None:
-    return stream.facts if isinstance(stream, SocketStream) else None
+    sock = stream.socket if isinstance(stream, SocketStream) else None
+    return socket_facts(sock) if sock is not None else None

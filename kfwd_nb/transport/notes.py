@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from kfwd_nb.errors import KfwdError
-from kfwd_nb.protocol.hops import MAX_NOTES, NOTES_HEADER, Note
+from kfwd_nb.protocol.hops import MAX_NOTES, Note
 
 if TYPE_CHECKING:
     from kfwd_nb.transport.tunnel_stream import TunnelStream
 
-CLIENT = 0
-"""The pump's side that came by the tunnel; the other one leads on."""
-
 _WAYS = ("up", "down")
+"""What comes out of the pump's first side, which is the client's, and out of the other."""
 
 
 class Notes:
@@ -38,10 +35,6 @@ class Notes:
     def all(self) -> list[Note]:
         """A copy."""
         return list(self._notes)
-
-    def wish(self) -> Mapping[str, str]:
-        """The request field that passes the wish on."""
-        return {NOTES_HEADER: "1"}
 
     # -- transport.stream.PumpObserver ------------------------------------------------------------
 

@@ -108,7 +108,7 @@ class PairStream(ByteStream):
         return self._driver
 
     @property
-    def held(self) -> int:
+    def undelivered(self) -> int:
         return sum(map(len, self._held))
 
     @property

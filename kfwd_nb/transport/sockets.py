@@ -11,11 +11,9 @@ import sys
 from typing import Any
 
 from kfwd_nb.errors import KfwdError, LostError, ResetError
-from kfwd_nb.protocol.hops import SocketFacts
 from kfwd_nb.transport.buffers import CHUNK, read_buffer
 from kfwd_nb.transport.forks import close_in_children
 from kfwd_nb.transport.plain_transport import PlainTransport
-from kfwd_nb.transport.socket_facts import socket_facts
 from kfwd_nb.transport.stream import HEADROOM, ByteStream, Receiver
 
 WRITE_HIGH_WATER = 1 << 16
@@ -94,7 +92,7 @@ class SocketStream(asyncio.BufferedProtocol, ByteStream):
         self._transport.abort()
 
     @property
-    def held(self) -> int:
+    def undelivered(self) -> int:
         return len(self._early)
 
     @property
@@ -102,9 +100,9 @@ class SocketStream(asyncio.BufferedProtocol, ByteStream):
         return self._transport.get_write_buffer_size() if self._transport is not None else 0
 
     @property
-    def facts(self) -> SocketFacts | None:
-        """What the kernel tells of the socket."""
-        return socket_facts(self._socket) if self._transport is not None else None
+    def socket(self) -> socket.socket | None:
+        """The kernel's; None when it is closed."""
+        return self._socket if self._transport is not None else None
 
     # -- asyncio.BufferedProtocol -----------------------------------------------------------------
 

@@ -82,7 +82,7 @@ class ByteStream(ABC):
         """Give up both directions at once; with an error, so that the peer notices (a reset)."""
 
     @property
-    def held(self) -> int:
+    def undelivered(self) -> int:
         """Octets that have come and that the receiver was not given yet."""
         return 0
 

@@ -112,7 +112,7 @@ class TunnelStream(ByteStream):
             asyncio.get_running_loop().call_soon(self.finish, None)
 
     @property
-    def held(self) -> int:
+    def undelivered(self) -> int:
         return sum(map(len, self._early))
 
     @property

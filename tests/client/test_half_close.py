@@ -67,7 +67,7 @@ def test_a_reset_leaves_no_socket(pair):
     program.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     name = accepted.getpeername()
     program.close()
-    assert until(lambda: half_close._inode(accepted.family, name, accepted.getsockname()) == 0)
+    assert until(lambda: half_close._ask(accepted.family, name, accepted.getsockname())[1] == 0)
 
 
 def test_what_is_no_loopback_tcp_cannot_be_known():
@@ -82,7 +82,7 @@ def test_a_kernel_that_does_not_say(pair, monkeypatch, trouble):
     def refuse(*_):
         raise trouble
 
-    monkeypatch.setattr(half_close, "_inode", refuse)
+    monkeypatch.setattr(half_close, "_ask", refuse)
     assert peer_has_closed(pair[1]) is None
 
 

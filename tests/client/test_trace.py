@@ -208,12 +208,12 @@ def test_a_wire_that_breaks_is_replaced(relay, kubeconfig):
 def test_nothing_is_left_of_a_trace(relay, kubeconfig, dialect):
     """Connections of its own end with their last stream, or with the forward."""
     with forward("web", ":7", dialect=dialect) as fwd:
-        wires: list[trace_module._Wire] = []
+        wires: list[trace_module.Wire] = []
         closed = []
         trace = fwd.trace()
         make = trace.tap
 
-        def tap(dialect: str) -> trace_module._Wire:
+        def tap(dialect: str) -> trace_module.Wire:
             wire = make(dialect)
             wire.closed = lambda: closed.append(wire)  # type: ignore[method-assign]
             wires.append(wire)

@@ -13,7 +13,15 @@ from typing import Any
 import pytest
 
 from kfwd_nb.client.trace import Trace
-from kfwd_nb.notebook.playing import COLOURS, MAX_DETAILS, MEASURED, SAYS, drawn, play_bundle
+from kfwd_nb.notebook.playing import (
+    COLOURS,
+    MAX_DETAILS,
+    MAX_NAME,
+    MEASURED,
+    SAYS,
+    drawn,
+    play_bundle,
+)
 from kfwd_nb.protocol.dissect import Frame
 
 HOSTILE = "<script>alert(1)</script>\x1b[31m'\"&"
@@ -113,7 +121,7 @@ def test_what_a_cluster_says_is_text() -> None:
 def test_long_words_are_cut() -> None:
     trace = a_trace(pod="p" * 999)
     step = drawn(trace.play()).steps[1]
-    assert max(len(line) for box in step.boxes for line in box.below) == 20
+    assert max(len(line) for box in step.boxes for line in box.below) == MAX_NAME
     assert len(step.details) == MAX_DETAILS
 
 

@@ -1,0 +1,98 @@
+"""Where octets are, and who is said to hold them up."""
+
+from __future__ import annotations
+
+import pytest
+
+from kfwd_nb.client.hops import LINKS, PLACES, STANDS_AFTER, FlowView, HopView
+
+pytestmark = pytest.mark.pure
+
+NOTHING = (0,) * len(PLACES)
+LONG = STANDS_AFTER + 1
+
+
+def at(**places: int) -> tuple[int, ...]:
+    """Octets by place, in which a slash is `__` and a blank `_`."""
+    found = {name.replace("__", "/").replace("_", " "): count for name, count in places.items()}
+    assert found.keys() <= set(PLACES)
+    return tuple(found.get(place, 0) for place in PLACES)
+
+
+def flow(up=NOTHING, down=NOTHING, still_up=LONG, still_down=LONG, number=1) -> FlowView:
+    return FlowView(number, "default/web", "node-1", up, down, still_up, still_down)
+
+
+def view(*flows: FlowView, why: str = "") -> HopView:
+    return HopView("web", "127.0.0.1:8080 -> 80", "connect", 0.0, why, (), flows)
+
+
+@pytest.mark.parametrize(
+    ("places", "words"),
+    [
+        (at(node_agent__pod=5), "5 octets up for 2 s: the pod does not read"),
+        (at(client=9, relay=1, node_agent=1), "the pod does not read"),
+        (at(client=9, relay__node_agent=1), "the node agent does not read"),
+        (at(client=9, relay=1), "the node agent takes no more"),
+        (at(client=9, client__relay=1), "10 octets up for 2 s: the relay does not read"),
+        (at(local_program__client=1), "the client does not read on"),
+    ],
+)
+def test_on_the_way_up_it_is_the_last_place_that_waits(places, words):
+    assert words in flow(up=places).stands
+
+
+@pytest.mark.parametrize(
+    ("places", "words"),
+    [
+        (
+            at(local_program__client=5, relay=7),
+            "12 octets down for 2 s: the local program does not",
+        ),
+        (at(client=1, node_agent__pod=7), "the local program does not read"),
+        (at(client__relay=1, relay=1), "the client does not read on"),
+        (at(relay=1, node_agent=3), "the client takes no more"),
+        (at(relay__node_agent=2), "the relay does not read on"),
+        (at(node_agent__pod=2), "the node agent does not read on"),
+    ],
+)
+def test_on_the_way_down_it_is_the_first(places, words):
+    assert words in flow(down=places).stands
+
+
+@pytest.mark.parametrize("still", [None, 0.0, STANDS_AFTER - 0.1])
+def test_what_moves_does_not_stand(still):
+    assert not flow(up=at(client=9), down=at(client=9), still_up=still, still_down=still).stands
+
+
+def test_nothing_does_not_stand():
+    assert not flow().stands
+
+
+def test_sums_are_of_what_is_known():
+    unseen = (None,) * len(PLACES)
+    both = view(flow(up=at(relay=3)), flow(up=at(relay=4)), flow(up=unseen))
+    assert both.octets("up", "relay") == 7
+    assert view(flow(up=unseen)).octets("up", "relay") is None
+
+
+def test_without_a_connection_a_foreign_hop_stays_invisible():
+    assert view().octets("up", "relay") == 0
+    foreign = view(why="no relay")
+    assert foreign.octets("up", "relay") is None
+    assert foreign.octets("down", "client") == 0
+
+
+def test_connections_that_stand_are_named():
+    stands = view(flow(down=at(client=1), number=3), flow(number=4)).stands
+    assert stands == (
+        "connection 3 stands still: 1 octets down for 2 s: the local program does not read",
+    )
+
+
+def test_links_lie_between_the_places():
+    assert [name.split("/") for name in LINKS] == [
+        ["client", "relay"],
+        ["relay", "node agent"],
+        ["node agent", "pod"],
+    ]
