@@ -8,6 +8,7 @@ back cannot put the next one into a wrong place.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import os
 import socket
@@ -32,13 +33,20 @@ class NamespaceThread:
         # 0.2 s, needed when the first pod's namespaces are there: load it while they are made.
         self._executor.submit(__import__, "pyroute2")
 
-    async def socket(self, netns: int, family: socket.AddressFamily) -> socket.socket:
-        """A TCP socket in the network namespace of descriptor `netns`.
+    async def sockets(
+        self, netns: int, family: socket.AddressFamily, count: int
+    ) -> list[socket.socket]:
+        """TCP sockets in the network namespace of descriptor `netns`.
 
         Raises:
-            OSError: the namespace cannot be entered.
+            OSError: the namespace cannot be entered, or the system gives no more.
         """
-        return await self._inside(netns, lambda: socket.socket(family, socket.SOCK_STREAM))
+        return await self._inside(netns, lambda: _sockets(family, count))
+
+    async def socket(self, netns: int, family: socket.AddressFamily) -> socket.socket:
+        """One of them; see `sockets`."""
+        (made,) = await self.sockets(netns, family, 1)
+        return made
 
     async def loopback_up(self, netns: int) -> None:
         """Set `lo` up, with 127.0.0.1 and ::1, as the kernel gives them.
@@ -83,6 +91,13 @@ def _settle() -> int:
         _libc_call("unshare", CLONE_NEWNET)
         home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
     return home
+
+
+def _sockets(family: socket.AddressFamily, count: int) -> list[socket.socket]:
+    with contextlib.ExitStack() as undo:
+        made = [undo.enter_context(socket.socket(family, socket.SOCK_STREAM)) for _ in range(count)]
+        undo.pop_all()
+        return made
 
 
 def _loopback_up() -> None:

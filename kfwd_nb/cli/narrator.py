@@ -27,17 +27,21 @@ class Narrator:
         self._as_json = as_json
         self._verbose = verbose
 
-    def tell(self, event: Event) -> None:
-        """Print an event, if it is one to print."""
-        if event.kind == "dialect":
-            return  # `listening` says it, too
-        if self._as_json:
-            say(json_line(event))
-        else:
-            for line in plain(event):
-                say(line)
-            if failure := failed(event):
-                note(failure, label="error", colour=RED)
+    def tell(self, *events: Event) -> None:
+        """Print those that are to be printed, standard output in one go."""
+        told = [event for event in events if event.kind != "dialect"]  # `listening` says it, too
+        lines = [line for event in told for line in self._lines(event)]
+        if lines:
+            say("\n".join(lines))
+        for event in told:
+            self._note(event)
+
+    def _lines(self, event: Event) -> Iterator[str]:
+        return iter((json_line(event),)) if self._as_json else plain(event)
+
+    def _note(self, event: Event) -> None:
+        if not self._as_json and (failure := failed(event)):
+            note(failure, label="error", colour=RED)
         if self._verbose:
             for line in in_words(event):
                 note(line)

@@ -108,13 +108,11 @@ def _attend(running: Forward, narrator: Narrator, file: PortsFile) -> None:
         with running:
             file.write(description(running) | {"pid": os.getpid()})
             for event in happened:
-                narrator.tell(event)
-                if not happened.behind:
-                    time.sleep(PAUSE)
+                narrator.tell(event, *happened.rest())
+                time.sleep(PAUSE)
     except Ended:
         running.stop()  # it came before the block had begun, perhaps
-        for event in happened:
-            narrator.tell(event)
+        narrator.tell(*happened)
         raise
 
 

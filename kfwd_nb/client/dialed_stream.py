@@ -104,11 +104,11 @@ class DialedStream(ByteStream):
     def write_eof(self) -> None:
         """See `ByteStream.write_eof`."""
         self._ended = True
-        if self._stream is None:
+        if self._stream is None or self._closed_if_gone(self._stream):
             return
         if self._half_closes or self._pod_ended:
             self._pass_on()
-        self._look(again=True)
+        self._timer = self._loop.call_later(LOOK_AGAIN, self._look)
 
     def _pass_on(self) -> None:
         assert self._stream is not None
@@ -140,8 +140,6 @@ class DialedStream(ByteStream):
         else:
             self._loop.call_soon(self._tell_closed, None)
 
-    # -- half-close -------------------------------------------------------------------------------
-
     @property
     def stream(self) -> ByteStream | None:
         """The one that carries it now; None between two."""
@@ -159,16 +157,23 @@ class DialedStream(ByteStream):
             return len(self._sent or b"")
         return self._stream.unsent
 
-    def _look(self, *, again: bool = False) -> None:
-        """The local program sends no more: has it gone, or does it still read?"""
+    # -- half-close -------------------------------------------------------------------------------
+
+    def _closed_if_gone(self, stream: ByteStream) -> bool:
+        """The local program sends no more: has it gone, or does it still read?
+
+        A close says all that an end would, and frees the pair; what was sent before still arrives.
+        """
+        gone = bool(self._gone())
+        if gone:
+            stream.close()
+        return gone
+
+    def _look(self) -> None:
         self._timer = None
-        if self._closed or self._stream is None:
+        if self._closed or self._stream is None or self._closed_if_gone(self._stream):
             return
-        if self._gone():
-            self._stream.close()  # frees the pair at once; what was sent before still arrives
-        elif again:
-            self._timer = self._loop.call_later(LOOK_AGAIN, self._look)
-        elif self._passed_on is None:
+        if self._passed_on is None:
             self._wait_for_quiet()
 
     def _wait_for_quiet(self) -> None:

@@ -32,9 +32,9 @@ EventKind = Literal[
 of the target: it is there no more; a new one is ready."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Event:
-    """Something that happened.
+    """Something that happened; nothing changes it any more once a log has it.
 
     Attributes:
         kind: see `EventKind`.

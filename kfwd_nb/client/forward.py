@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import socket
 import threading
@@ -13,6 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 
 from kfwd_nb.client import conditions, events, holder
+from kfwd_nb.client.acceptor import Acceptor
 from kfwd_nb.client.books import Books
 from kfwd_nb.client.connection import Connection, Totals
 from kfwd_nb.client.dialects import DialectName
@@ -39,9 +41,6 @@ if TYPE_CHECKING:
 
     from kfwd_nb.client.hops import HopView
     from kfwd_nb.client.trace import Trace
-
-ACCEPT_PAUSE = 0.1
-"""Seconds to wait when no descriptor is left for an accepted connection."""
 
 State = Literal["starting", "listening", "stopped"]
 
@@ -103,6 +102,7 @@ class Forward:
         self._runner: Runner = runner(parameters.loop)
         self._dialer: Dialer | None = None
         self._listeners: list[socket.socket] = []
+        self._acceptors: list[Acceptor] = []
         self._said: list[int] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._books = Books()
@@ -540,8 +540,8 @@ class Forward:
         )
         said = holder.say(port.local, self.target, self.namespace)
         self._said += [said] if said is not None else []
-        for sock in sockets:
-            self._spawn(self._accept(sock, port, spec.remote))
+        taken = functools.partial(self._accepted, port, spec.remote)
+        self._acceptors += [Acceptor(sock, taken) for sock in sockets]
         return port
 
     def _stable_port(self, remote: int) -> int:
@@ -572,9 +572,10 @@ class Forward:
         self._stopped.set()
 
     async def _release(self) -> None:
+        while self._acceptors:
+            await self._acceptors.pop().close()
         for task in self._tasks:
             task.cancel()
-        # A listener is closed after its accept has let go of its number, which may be given anew.
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for sock in self._listeners:
             sock.close()
@@ -586,20 +587,12 @@ class Forward:
 
     # -- connections ------------------------------------------------------------------------------
 
-    async def _accept(
-        self, listener: socket.socket, port: ForwardedPort, remote: int | str
+    def _accepted(
+        self, port: ForwardedPort, remote: int | str, sock: socket.socket, address: Any
     ) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            try:
-                sock, peer = await loop.sock_accept(listener)
-            except OSError:
-                # No descriptor is left, or the peer was gone before we came.
-                await asyncio.sleep(ACCEPT_PAUSE)
-                continue
-            number, peer = self._books.number(), f"{bracketed(peer[0])}:{peer[1]}"
-            connection = Connection(number, peer, port.local, port.remote, time.time())
-            self._spawn(self._serve(sock, Session(connection, self._books), remote))
+        number, peer = self._books.number(), f"{bracketed(address[0])}:{address[1]}"
+        connection = Connection(number, peer, port.local, port.remote, time.time())
+        self._spawn(self._serve(sock, Session(connection, self._books), remote))
 
     async def _serve(self, sock: socket.socket, session: Session, remote: int | str) -> None:
         try:

@@ -8,7 +8,6 @@ the more sockets there are.
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 import struct
 import sys
@@ -56,11 +55,15 @@ def _peer(sock: socket.socket) -> tuple[int, int] | None:
         return None
     try:
         theirs, ours = sock.getpeername(), sock.getsockname()
-        if not ipaddress.ip_address(theirs[0]).is_loopback:
+        if not _is_loopback(theirs[0]):
             return None
         return _ask(sock.family, theirs, ours)
     except (OSError, ValueError, IndexError, struct.error):
         return None
+
+
+def _is_loopback(host: str) -> bool:
+    return host.startswith("127.") or host == "::1"
 
 
 def _ask(family: int, source: tuple[str, int], destination: tuple[str, int]) -> tuple[int, int]:

@@ -9,7 +9,6 @@ import weakref
 from collections import deque
 from collections.abc import Iterable
 from concurrent.futures import Future, wait
-from dataclasses import replace
 
 from kfwd_nb.client.events import Event
 from kfwd_nb.errors import UsageError
@@ -48,13 +47,14 @@ class EventLog:
         self._readers: weakref.WeakSet[EventStream] = weakref.WeakSet()
 
     def record(self, event: Event) -> None:
-        """Keep an event, with its number and its time; `stopped` is the last one."""
-        when = time.time() if event.time is None else event.time
+        """Keep an event, and give it its number and its time; `stopped` is the last one."""
+        if event.time is None:
+            event.time = time.time()
         with self._lock:
             if self._over:
                 return
             self.last += 1
-            event = replace(event, number=self.last, time=when)
+            event.number = self.last
             self._kept_with(event).append(event)
             self._over = event.kind == "stopped"
             for reader in self._readers:
@@ -112,10 +112,9 @@ class EventStream:
         if waiter is not None and waiter.set_running_or_notify_cancel():
             waiter.set_result(None)
 
-    @property
-    def behind(self) -> int:
-        """Events that have happened and are not read yet."""
-        return len(self._events)
+    def rest(self) -> list[Event]:
+        """Those that have happened and are not read yet; it never blocks."""
+        return list(iter(self._take, None))
 
     def _take(self) -> Event | None:
         with self._lock:

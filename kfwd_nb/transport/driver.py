@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from kfwd_nb.errors import KfwdError, LimitError, LostError, RemoteProtocolError
@@ -28,6 +28,10 @@ JOINED = 1 << 14
 """Octets of payload up to which it is copied behind the control frames, to be one TLS record."""
 
 
+LATE = 0.05
+"""Seconds that control frames for which nobody waits may wait for others to go with."""
+
+
 CLOSE_TIMEOUT = 5.0
 """Seconds without progress after which a close waits no more for the peer to read what is left."""
 
@@ -35,7 +39,7 @@ CLOSE_TIMEOUT = 5.0
 class Framed(Protocol):
     """The one contract of the protocols: bytes in, events out, bytes to send."""
 
-    def receive(self, buffer: memoryview, start: int, end: int) -> Iterable[Any]:
+    def receive(self, buffer: memoryview, start: int, end: int) -> Sequence[Any]:
         """Take `buffer[start:end]`; what happened."""
 
     def data_to_send(self) -> bytes:
@@ -62,6 +66,7 @@ class ConnectionDriver(asyncio.BufferedProtocol, ABC):
         self._keepalive = Keepalive(self._loop.time())
         self._timer: asyncio.TimerHandle | None = None
         self._close_timer: asyncio.TimerHandle | None = None
+        self._late_timer: asyncio.TimerHandle | None = None
         self._reading = False
         self._closed_by_us = False
         self._error: KfwdError | None = None
@@ -71,6 +76,10 @@ class ConnectionDriver(asyncio.BufferedProtocol, ABC):
     @abstractmethod
     def act(self, buffer: memoryview, event: Any) -> None:
         """Something happened."""
+
+    def nobody_waits(self, events: Sequence[Any]) -> bool:
+        """The peer does not wait for the answers to these events, all of one read."""
+        return False
 
     @abstractmethod
     def ask(self) -> None:
@@ -99,14 +108,19 @@ class ConnectionDriver(asyncio.BufferedProtocol, ABC):
         self._keepalive.heard(self._loop.time())
         buffer = read_buffer()
         self._reading = True
+        events: Sequence[Any] = ()
         try:
-            for event in self._framed.receive(buffer, HEADROOM, HEADROOM + nbytes):
+            events = self._framed.receive(buffer, HEADROOM, HEADROOM + nbytes)
+            for event in events:
                 self.act(buffer, event)
         except RemoteProtocolError as error:
             self.abandon(error)
         finally:
             self._reading = False
-        self.flush()
+        if self.nobody_waits(events):
+            self.flush_late()
+        else:
+            self.flush()
 
     def eof_received(self) -> None:
         """The peer closes; TLS knows no half-close here."""
@@ -123,7 +137,7 @@ class ConnectionDriver(asyncio.BufferedProtocol, ABC):
         """The end, whoever made it."""
         self.over = True
         self._transport = None
-        for timer in (self._timer, self._close_timer):
+        for timer in (self._timer, self._close_timer, self._late_timer):
             if timer is not None:
                 timer.cancel()
         error = self._error
@@ -154,6 +168,18 @@ class ConnectionDriver(asyncio.BufferedProtocol, ABC):
         """
         later = self._loop.call_soon
         later(later, later, self.flush)
+
+    def flush_late(self) -> None:
+        """Send the control frames that wait with what is sent next, or in `LATE` seconds.
+
+        A write of their own would cost both sides more than what is in them.
+        """
+        if self._late_timer is None:
+            self._late_timer = self._loop.call_later(LATE, self._flush_now)
+
+    def _flush_now(self) -> None:
+        self._late_timer = None
+        self.flush()
 
     def write_frame(self, data: bytes | bytearray | memoryview) -> None:
         """Send payload after the control frames that wait. It is copied when this returns."""

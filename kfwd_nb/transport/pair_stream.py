@@ -131,11 +131,14 @@ class PairStream(ByteStream):
     def _end_if_sent(self) -> None:
         if not self._unsent:
             self._say_end()
-            self._driver.flush()
+            self._flush()
             self._finish_if_both_ended()
 
     def _say_end(self) -> None:
         self._driver.connection.end(self._data_id)
+
+    def _flush(self) -> None:
+        self._driver.flush()
 
     def pause(self) -> None:
         self._paused = True
@@ -316,7 +319,7 @@ class PairStream(ByteStream):
             if timer is not None:
                 timer.cancel()
         self._driver.connection.reset(self._data_id, frames.CANCEL)
-        self._driver.flush()
+        self._flush()
         self._driver.forget(self._data_id, self)
         self._driver.forget(self._error_id, self.errors)
         self._released(self)

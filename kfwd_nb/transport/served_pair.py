@@ -37,6 +37,13 @@ class ServedPair(PairStream):
         self.errors.ended = True
         super()._tell_eof()
 
+    def _flush(self) -> None:
+        """Who has closed waits for no answer."""
+        if self._abandoned:
+            self._driver.flush_late()
+        else:
+            super()._flush()
+
     def take_early(self, data: bytes, *, ended: bool) -> None:
         """What came on the data stream before there was a pair."""
         if data:

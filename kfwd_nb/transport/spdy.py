@@ -8,6 +8,7 @@ has no choice but to take what its client opens: there, a stream that is paused 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from kfwd_nb.errors import KfwdError, LostError
@@ -121,6 +122,18 @@ class SpdyDriver(ConnectionDriver):
                 stream.deliver_eof()
             case StreamReset(_, code):
                 stream.was_reset(code)
+
+    def nobody_waits(self, events: Sequence[Event]) -> bool:
+        """Pairs were opened, and payload is here for each: their client has not waited for replies.
+
+        Of the two streams of a pair, the client ends one as it opens it (`protocol.portforward`).
+        """
+        opened = [event for event in events if isinstance(event, StreamOpened)]
+        if not opened:
+            return False
+        sent = {event.stream_id for event in events if isinstance(event, DataReceived)}
+        data = [event for event in opened if not event.ended and event.stream_id in sent]
+        return 2 * len(data) == len(opened)
 
     def ask(self) -> None:
         """PING."""

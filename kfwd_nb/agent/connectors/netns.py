@@ -19,23 +19,26 @@ NO_IPV6 = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.ENETUNREACH}
 """What the system answers for ::1 where it has no IPv6: so nobody listens there either."""
 
 
+SPARES = 8
+"""Sockets that are made at once for the next connections to the same pod."""
+
 SPARE_SECONDS = 5.0
-"""Seconds that a socket is kept for the next connection to the same pod; it keeps the pod's
-namespace for as long."""
+"""Seconds that they are kept; they keep the pod's namespace for as long."""
 
 
 class NetnsConnector(Connector):
     """See the module.
 
-    A socket is made after each connection, for the next one: asking the thread for it would be
-    a good part of the time that opening takes.
+    Sockets are made after a connection, for the next ones: asking the thread for one would be a
+    good part of the time that opening takes, and is a good part of its work even then.
     """
 
     how = "by a socket of the pod's network namespace"
 
     def __init__(self, namespaces: NamespaceThread) -> None:
         self._namespaces = namespaces
-        self._spare: tuple[Sandbox, socket.socket] | None = None
+        self._spares: list[socket.socket] = []
+        self._spares_of: Sandbox | None = None
         self._making: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -60,7 +63,7 @@ class NetnsConnector(Connector):
                     raise failure(pod, port, address, error) from None
                 tried.append(f"{address}: {system_words(error)}")
             else:
-                self._make_spare(pod.sandbox)
+                self._make_spares(pod.sandbox)
                 return stream
         raise refused(pod, port, "; ".join(tried))
 
@@ -68,15 +71,14 @@ class NetnsConnector(Connector):
         """See `Connector.close`."""
         if self._making is not None:
             self._making.cancel()
-        self._drop_spare()
+        self._drop_spares()
 
     def _take_spare(self, sandbox: Sandbox) -> socket.socket | None:
-        if self._spare is None or self._spare[0] is not sandbox:
-            return None
-        sock, self._spare = self._spare[1], None
-        return sock
+        return self._spares.pop() if self._spares and self._spares_of is sandbox else None
 
-    def _make_spare(self, sandbox: Sandbox) -> None:
+    def _make_spares(self, sandbox: Sandbox) -> None:
+        if self._spares and self._spares_of is sandbox:
+            return
         if self._making is None or self._making.done():
             loop = asyncio.get_running_loop()
             self._making = loop.create_task(self._fill(sandbox))
@@ -85,17 +87,17 @@ class NetnsConnector(Connector):
         if sandbox.netns is None:
             return
         try:
-            sock = await self._namespaces.socket(sandbox.netns, socket.AF_INET)
+            spares = await self._namespaces.sockets(sandbox.netns, socket.AF_INET, SPARES)
         except OSError:
             return  # it is ending; the next connection will say so
-        self._drop_spare()
-        self._spare = sandbox, sock
+        self._drop_spares()
+        self._spares, self._spares_of = spares, sandbox
         loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(SPARE_SECONDS, self._drop_spare)
+        self._timer = loop.call_later(SPARE_SECONDS, self._drop_spares)
 
-    def _drop_spare(self) -> None:
+    def _drop_spares(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        if self._spare is not None:
-            self._spare[1].close()
-            self._spare = None
+        while self._spares:
+            self._spares.pop().close()
+        self._spares_of = None
