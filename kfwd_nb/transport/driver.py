@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from kfwd_nb.errors import KfwdError, LimitError, LostError, RemoteProtocolError
 from kfwd_nb.protocol.keepalive import Keepalive
 from kfwd_nb.transport.buffers import read_buffer
+from kfwd_nb.transport.close_timer import CloseTimer
 from kfwd_nb.transport.stream import HEADROOM
 
 WRITE_HIGH_WATER = 1 << 18
@@ -26,10 +27,6 @@ stops at `WRITE_HIGH_WATER` and one frame."""
 
 JOINED = 1 << 14
 """Octets of payload up to which it is copied behind the control frames, to be one TLS record."""
-
-
-CLOSE_TIMEOUT = 5.0
-"""Seconds without progress after which a close waits no more for the peer to read what is left."""
 
 
 class Framed(Protocol):
@@ -61,7 +58,7 @@ class ConnectionDriver(asyncio.BufferedProtocol, ABC):
         self._loop = asyncio.get_running_loop()
         self._keepalive = Keepalive(self._loop.time())
         self._timer: asyncio.TimerHandle | None = None
-        self._close_timer: asyncio.TimerHandle | None = None
+        self._close_timer: CloseTimer | None = None
         self._reading = False
         self._closed_by_us = False
         self._error: KfwdError | None = None
@@ -191,17 +188,7 @@ class ConnectionDriver(asyncio.BufferedProtocol, ABC):
                 self._framed.close()
             self.flush()
             self._transport.close()
-            self._close_in_time(self._transport)
-
-    def _close_in_time(self, transport: asyncio.Transport, before: int = -1) -> None:
-        """A peer that reads no more shall not keep the connection for ever."""
-        left = transport.get_write_buffer_size()
-        if left == before:
-            transport.abort()
-        elif left:
-            self._close_timer = self._loop.call_later(
-                CLOSE_TIMEOUT, self._close_in_time, transport, left
-            )
+            self._close_timer = CloseTimer(self._transport)
 
     def abandon(self, error: KfwdError) -> None:
         """End the connection because of `error`; its streams end with it."""

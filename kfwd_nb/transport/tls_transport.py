@@ -21,6 +21,9 @@ from kfwd_nb.transport.socket_transport import WOULD_BLOCK, SocketTransport
 RECORD = 1 << 14
 """Octets of the largest TLS record (RFC 8446 §5.1)."""
 
+SLICE = 16 * RECORD
+"""Octets of one `SSL_write`, which counts nothing as sent before it has sent all it was given."""
+
 HANDSHAKE_TIMEOUT = 10.0
 """Seconds for a peer to finish its handshake."""
 
@@ -109,6 +112,7 @@ class TlsTransport(SocketTransport):
     def __init__(self, tls: ssl.SSLSocket, protocol: asyncio.BaseProtocol) -> None:
         super().__init__(tls, protocol)
         self._tls = tls
+        self._begun = 0  # octets of a slice of which the kernel has taken a part
         self._corks = _CORK is not None and tls.family in (socket.AF_INET, socket.AF_INET6)
 
     def receive(self, buffer: memoryview) -> tuple[int, bool]:
@@ -133,14 +137,19 @@ class TlsTransport(SocketTransport):
         corked = self._corks and len(data) > RECORD
         if corked:
             self._cork(on=True)
+        sent = 0
         try:
-            # All of it: OpenSSL remembers how far it came, and takes no less the next time.
-            return data[self._tls.send(data) :]
+            while sent < len(data):
+                # OpenSSL remembers how far it came with a slice, and wants the same one again.
+                self._begun = self._begun or min(SLICE, len(data) - sent)
+                sent += self._tls.send(data[sent : sent + self._begun])
+                self._begun = 0
         except WOULD_BLOCK:
-            return data[:]
+            pass
         finally:
             if corked:
                 self._cork(on=False)
+        return data[sent:]
 
     def _cork(self, *, on: bool) -> None:
         assert _CORK is not None

@@ -77,6 +77,40 @@ async def test_a_reader_that_pauses_holds_the_writer_back_and_gets_all_in_order(
     assert client.get_write_buffer_size() == 0
 
 
+async def test_what_waits_grows_less_while_a_slow_reader_reads(secured):
+    """OpenSSL counts nothing as sent before all is that it was given."""
+    (client, _), (server, theirs) = secured
+    take = theirs.data_received
+
+    def take_and_pause(data: bytes) -> None:
+        take(data)
+        server.pause_reading()
+
+    theirs.data_received = take_and_pause
+    client.write(bytes(8 * MIB))
+    seen = {client.get_write_buffer_size()}
+    while len(theirs.received) < 8 * MIB:
+        read = len(theirs.received)
+        server.resume_reading()
+        await until(lambda: len(theirs.received) > read)  # noqa: B023 - awaited here
+        seen.add(client.get_write_buffer_size())
+    assert len(seen) > 20
+
+
+async def test_a_write_that_grew_while_it_waited_is_sent_in_order(secured):
+    (client, _), (server, theirs) = secured
+    server.pause_reading()
+    sent = b""
+    for size in (1, 300_000, 5, 70_000, 1, 2 * MIB, 16_385, 3):
+        sent += (piece := bytes([size % 251]) * size)
+        client.write(piece)
+        await asyncio.sleep(0)
+    client.close()
+    server.resume_reading()
+    await theirs.lost
+    assert theirs.received == sent
+
+
 async def test_close_sends_what_waits_and_says_goodbye(secured):
     (client, mine), (server, theirs) = secured
     server.pause_reading()
