@@ -152,7 +152,8 @@ class Http1Driver(asyncio.Protocol):
         return transport
 
     def _pass_the_end_on(self, protocol: asyncio.BaseProtocol) -> None:
-        if isinstance(protocol, asyncio.Protocol | asyncio.BufferedProtocol):
+        if self._error is None:
+            assert isinstance(protocol, asyncio.Protocol | asyncio.BufferedProtocol)
             protocol.eof_received()
         protocol.connection_lost(self._error)
 

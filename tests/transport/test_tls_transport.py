@@ -9,9 +9,10 @@ import ssl
 import pytest
 from peers.streams import until
 
+from kfwd_nb.errors import TruncatedError
 from kfwd_nb.transport import tls_transport
 from kfwd_nb.transport.tls import client_context, server_context
-from kfwd_nb.transport.tls_transport import TlsTransport, handshake
+from kfwd_nb.transport.tls_transport import RECORD, TlsTransport, handshake
 
 pytestmark = pytest.mark.chain
 
@@ -132,6 +133,32 @@ async def test_a_peer_that_is_gone_is_told_to_the_protocol_and_never_inside_writ
     await mine.lost
     client.write(b"nothing happens")
     client.close()
+
+
+@pytest.mark.parametrize("unread", [b"", b"unread"], ids=["cut off", "reset"])
+async def test_an_end_without_goodbye_is_an_error_after_all_that_came_before(secured, unread):
+    (client, mine), (server, theirs) = secured
+    server.pause_reading()
+    client.pause_reading()
+    client.write(unread)  # the kernel of a peer that leaves it there answers with a reset
+    server.write(bytes(3 * RECORD))
+    server.abort()
+    await theirs.lost
+    client.resume_reading()
+    assert isinstance(await mine.lost, ConnectionError)
+    assert mine.received == bytes(3 * RECORD)
+
+
+async def test_such_an_error_waits_until_the_protocol_reads_on(secured):
+    (client, mine), (server, theirs) = secured
+    mine.data_received = lambda _: client.pause_reading()
+    server.write(bytes(RECORD))
+    server.abort()
+    await theirs.lost
+    await until(lambda: not client.is_reading())
+    assert not mine.lost.done()
+    client.resume_reading()
+    assert isinstance(await mine.lost, TruncatedError)
 
 
 async def test_a_protocol_that_fails_loses_its_own_connection_only(secured):
