@@ -106,7 +106,8 @@ class ConnectionDriver(asyncio.BufferedProtocol, ABC):
         self.flush()
 
     def eof_received(self) -> None:
-        """The peer closes; TLS knows no half-close here."""
+        """The peer closes, and may still read what is written; TLS knows no half-close here."""
+        self._close_in_time()
 
     def pause_writing(self) -> None:
         """The transport holds more than `WRITE_HIGH_WATER`: streams keep theirs."""
@@ -188,6 +189,11 @@ class ConnectionDriver(asyncio.BufferedProtocol, ABC):
                 self._framed.close()
             self.flush()
             self._transport.close()
+            self._close_in_time()
+
+    def _close_in_time(self) -> None:
+        """A peer that reads no more shall not keep the connection for ever."""
+        if self._transport is not None and self._close_timer is None:
             self._close_timer = CloseTimer(self._transport)
 
     def abandon(self, error: KfwdError) -> None:

@@ -75,7 +75,8 @@ class WebSocketDriver(asyncio.BufferedProtocol):
             self._close_soon()
 
     def eof_received(self) -> None:
-        """The peer closes the connection under the WebSocket."""
+        """The peer closes the connection under the WebSocket, and may still read what waits."""
+        self._close_in_time()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection under the WebSocket is gone."""
@@ -141,8 +142,11 @@ class WebSocketDriver(asyncio.BufferedProtocol):
             return
         if self._socket.ended:
             transport.close()
-        if self._timer is None:
-            self._timer = CloseTimer(transport)
+        self._close_in_time()
+
+    def _close_in_time(self) -> None:
+        if self._transport is not None and self._timer is None:
+            self._timer = CloseTimer(self._transport)
 
 
 def _code_of(error: KfwdError | None) -> int:

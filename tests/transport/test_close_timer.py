@@ -5,17 +5,13 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from peers.streams import until
 
 from kfwd_nb.transport import close_timer
 from kfwd_nb.transport.close_timer import CloseTimer
-from kfwd_nb.transport.plain_transport import PlainTransport
-from kfwd_nb.transport.socket_transport import WOULD_BLOCK, SocketTransport
-from kfwd_nb.transport.tls import client_context, server_context
-from kfwd_nb.transport.tls_transport import TlsTransport, handshake
+from kfwd_nb.transport.socket_transport import WOULD_BLOCK
 
 pytestmark = pytest.mark.chain
 
@@ -40,29 +36,13 @@ class Closing(asyncio.Protocol):
         self.timer.cancel()
 
 
-@pytest.fixture(params=["plain", "TLS"])
-async def ends(request, authority) -> Any:
+@pytest.fixture
+async def ends(half) -> tuple[Closing, socket.socket]:
     """(the side that closes, the socket of the one that reads)."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        mine = socket.create_connection(listener.getsockname())
-        other, _ = listener.accept()
-    for sock in (mine, other):
-        sock.setblocking(False)
+    begin, peer = half
     protocol = Closing()
-    transport: SocketTransport
-    if request.param == "plain":
-        transport = PlainTransport(mine, protocol)
-    else:
-        tls, other = await asyncio.gather(
-            handshake(mine, client_context(authority.ca), server_hostname="localhost"),
-            handshake(other, server_context(*authority.issue("localhost")), server_side=True),
-        )
-        transport = TlsTransport(tls, protocol)
-    transport.begin()
-    yield protocol, other
-    transport.abort()
-    await until(lambda: protocol.lost)
-    other.close()
+    begin(protocol)
+    return protocol, peer
 
 
 @pytest.fixture
