@@ -82,6 +82,10 @@ class LostError(KfwdError):
     """A hop of the chain went away, or stopped answering, under a connection."""
 
 
+class TruncatedError(LostError, ConnectionError):
+    """The other end of a TLS connection is gone without a word: what came may not be all."""
+
+
 class ResetError(KfwdError):
     """The other end of the connection reset it."""
 

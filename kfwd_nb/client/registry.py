@@ -175,15 +175,16 @@ def restart(old: Forward) -> Forward:
     """Stop a forward, if it runs, and start it anew: its name, its target, its ports.
 
     Raises:
-        KfwdError: it cannot be started; then it is stopped.
+        KfwdError: it cannot be started; the old one runs on, unless its port is lost in between.
     """
     with _starting:
         if any(each.name == old.name and each is not old for each in forwards()):
             raise UsageError(f"another forward has the name {old.name} now.")
         _refuse_taken(old.parameters, [each for each in forwards() if each is not old])
         new = old.again()
-        old.stop()
         try:
+            new.prepare()  # one that cannot be does not end one that is
+            old.stop()
             new.start()
         except BaseException:
             new.stop()

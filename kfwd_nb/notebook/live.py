@@ -15,6 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol
+from weakref import WeakKeyDictionary
 
 from kfwd_nb.notebook.rate import RateMeter
 from kfwd_nb.notebook.table import Table, build
@@ -120,19 +121,20 @@ class LiveTable:
         seen = [(id(each), each.revision, each.state) for each in forwards]
         if seen == self._seen and not any(map(_moves, self._rates.values())):
             return False
-        self._seen = seen
         self._rates = self._measure(forwards, now)
-        self.over = not self._endless and all(map(_is_over, forwards))
+        over = not self._endless and all(map(_is_over, forwards))
         stopped = not self._endless and all(each.state == "stopped" for each in forwards)
         histories = {key: meter.history(now) for key, meter in self._meters.items()}
         table = build(forwards, self._rates, wall, "" if stopped else self._note, histories)
         news = table != self._table
         if news:
-            self._table = table
             from kfwd_nb.notebook.render import table_bundle
 
             self._show(table_bundle(table))
-        if self.over:
+            self._table = table
+        self._seen = seen  # not before it is shown: what fails is tried again
+        self.over = over
+        if over:
             self._leave_plain()
         return news
 
@@ -166,6 +168,7 @@ class Follower:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
+        self._told: WeakKeyDictionary[Followed, str] = WeakKeyDictionary()
 
     def follow(self, table: Followed) -> None:
         """Show the table, and refresh it from now on until it is over."""
@@ -226,14 +229,14 @@ class Follower:
                     self._thread = None
                     return
 
-    @staticmethod
-    def _guard(table: Followed, action: Callable[[], object]) -> None:
+    def _guard(self, table: Followed, action: Callable[[], object]) -> None:
+        """A table that fails does not take the others with it, and goes on at its next turn."""
         try:
             action()
-        except Exception:
-            # A table must not take the others with it; what fails once would fail each time.
-            table.over = True
-            log.exception("a live table stopped")
+        except Exception as error:
+            if self._told.get(table) != repr(error):  # each time anew would be four times a second
+                self._told[table] = repr(error)
+                log.exception("a live table could not be updated")
 
 
 def _replaced(old: Followed, new: Followed) -> bool:
@@ -247,9 +250,14 @@ class EveryForward:
     def __init__(self, running: Source) -> None:
         self._running = running
         self._seen: list[Forward] = []
+        self._lock = threading.Lock()
 
     def __call__(self) -> Sequence[Forward]:
-        """The running ones first."""
+        """The running ones first. Any thread may ask."""
+        with self._lock:
+            return self._look()
+
+    def _look(self) -> Sequence[Forward]:
         running = list(self._running())
         known = [each for each in self._seen if not any(each is other for other in running)]
         stopped = [each for each in known if each.state == "stopped"][-MAX_STOPPED:]

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from kfwd_nb.errors import KfwdError, LimitError, LostError, RemoteProtocolError
 from kfwd_nb.protocol.keepalive import Keepalive
 from kfwd_nb.transport.buffers import read_buffer
+from kfwd_nb.transport.close_timer import CloseTimer
 from kfwd_nb.transport.stream import HEADROOM
 
 WRITE_HIGH_WATER = 1 << 18
@@ -30,10 +31,6 @@ JOINED = 1 << 14
 
 LATE = 0.05
 """Seconds that control frames for which nobody waits may wait for others to go with."""
-
-
-CLOSE_TIMEOUT = 5.0
-"""Seconds without progress after which a close waits no more for the peer to read what is left."""
 
 
 class Framed(Protocol):
@@ -65,7 +62,7 @@ class ConnectionDriver(asyncio.BufferedProtocol, ABC):
         self._loop = asyncio.get_running_loop()
         self._keepalive = Keepalive(self._loop.time())
         self._timer: asyncio.TimerHandle | None = None
-        self._close_timer: asyncio.TimerHandle | None = None
+        self._close_timer: CloseTimer | None = None
         self._late_timer: asyncio.TimerHandle | None = None
         self._reading = False
         self._closed_by_us = False
@@ -123,7 +120,8 @@ class ConnectionDriver(asyncio.BufferedProtocol, ABC):
             self.flush()
 
     def eof_received(self) -> None:
-        """The peer closes; TLS knows no half-close here."""
+        """The peer closes, and may still read what is written; TLS knows no half-close here."""
+        self._close_in_time()
 
     def pause_writing(self) -> None:
         """The transport holds more than `WRITE_HIGH_WATER`: streams keep theirs."""
@@ -217,17 +215,12 @@ class ConnectionDriver(asyncio.BufferedProtocol, ABC):
                 self._framed.close()
             self.flush()
             self._transport.close()
-            self._close_in_time(self._transport)
+            self._close_in_time()
 
-    def _close_in_time(self, transport: asyncio.Transport, before: int = -1) -> None:
+    def _close_in_time(self) -> None:
         """A peer that reads no more shall not keep the connection for ever."""
-        left = transport.get_write_buffer_size()
-        if left == before:
-            transport.abort()
-        elif left:
-            self._close_timer = self._loop.call_later(
-                CLOSE_TIMEOUT, self._close_in_time, transport, left
-            )
+        if self._transport is not None and self._close_timer is None:
+            self._close_timer = CloseTimer(self._transport)
 
     def abandon(self, error: KfwdError) -> None:
         """End the connection because of `error`; its streams end with it."""

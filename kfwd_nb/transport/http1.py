@@ -7,6 +7,7 @@ import asyncio
 import h11
 
 from kfwd_nb.errors import LostError, RemoteProtocolError
+from kfwd_nb.transport.close_timer import CloseTimer
 
 MAX_HEAD = 1 << 16
 """Octets of a message's head. Go's server takes 1 MiB, nginx 32 KiB."""
@@ -35,6 +36,7 @@ class Http1Driver(asyncio.Protocol):
         self._reading = True
         self._waiter: asyncio.Future[None] | None = None
         self._drained: asyncio.Future[None] | None = None
+        self._close_timer: CloseTimer | None = None
 
     # -- asyncio.Protocol -------------------------------------------------------------------------
 
@@ -53,14 +55,21 @@ class Http1Driver(asyncio.Protocol):
         self._wake()
 
     def eof_received(self) -> None:
-        """The peer's direction is over, and with it the connection: half-close is not for HTTP."""
+        """The peer's direction is over, and with it the connection: half-close is not for HTTP.
+
+        What is written already it may still read.
+        """
         self._ended = True
+        if self._transport is not None and self._close_timer is None:
+            self._close_timer = CloseTimer(self._transport)
         self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wake whoever waits."""
         self.over = self._ended = True
         self._error = exc
+        if self._close_timer is not None:
+            self._close_timer.cancel()
         self._wake()
         self.resume_writing()
 
@@ -147,14 +156,9 @@ class Http1Driver(asyncio.Protocol):
         if not self._reading:
             transport.resume_reading()
         feed(protocol, early)
-        if self.over or self._ended:
-            asyncio.get_running_loop().call_soon(self._pass_the_end_on, protocol)
+        if self.over:  # else the transport will tell
+            asyncio.get_running_loop().call_soon(protocol.connection_lost, self._error)
         return transport
-
-    def _pass_the_end_on(self, protocol: asyncio.BaseProtocol) -> None:
-        if isinstance(protocol, asyncio.Protocol | asyncio.BufferedProtocol):
-            protocol.eof_received()
-        protocol.connection_lost(self._error)
 
     def pause(self) -> None:
         """Let the peer wait until the connection is handed over."""

@@ -125,13 +125,16 @@ class SocketTransport(asyncio.Transport):
         return ended
 
     def _ended(self, protocol: asyncio.BufferedProtocol | asyncio.Protocol) -> None:
-        """The peer sends no more; a protocol that can half-close may want to go on writing."""
-        if self._over:
+        """The peer sends no more; a protocol that can half-close may want to go on writing.
+
+        Else the transport closes once all is sent. How long that may take is the protocol's to say.
+        """
+        if self._closing:  # by what was just read
             return
         self._read_over = True
         self._loop.remove_reader(self._descriptor)
         if not (protocol.eof_received() and self.can_write_eof()):
-            self._lose(None)
+            self.close()
 
     def pause_reading(self) -> None:
         """Call the protocol no more until `resume_reading`."""

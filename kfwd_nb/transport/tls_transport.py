@@ -14,12 +14,16 @@ import socket
 import ssl
 from typing import Any
 
+from kfwd_nb.errors import TruncatedError
 from kfwd_nb.transport.forks import close_in_children
 from kfwd_nb.transport.linger import linger
 from kfwd_nb.transport.socket_transport import WOULD_BLOCK, SocketTransport
 
 RECORD = 1 << 14
 """Octets of the largest TLS record (RFC 8446 §5.1)."""
+
+SLICE = 16 * RECORD
+"""Octets of one `SSL_write`, which counts nothing as sent before it has sent all it was given."""
 
 HANDSHAKE_TIMEOUT = 10.0
 """Seconds for a peer to finish its handshake."""
@@ -51,6 +55,7 @@ async def handshake(
             server_side=server_side,
             server_hostname=server_hostname,
             do_handshake_on_connect=False,
+            suppress_ragged_eofs=False,
         )
     except BaseException:
         sock.close()
@@ -109,10 +114,19 @@ class TlsTransport(SocketTransport):
     def __init__(self, tls: ssl.SSLSocket, protocol: asyncio.BaseProtocol) -> None:
         super().__init__(tls, protocol)
         self._tls = tls
+        self._begun = 0  # octets of a slice of which the kernel has taken a part
+        self._failure: OSError | None = None  # of a read that had brought something before
         self._corks = _CORK is not None and tls.family in (socket.AF_INET, socket.AF_INET6)
 
     def receive(self, buffer: memoryview) -> tuple[int, bool]:
-        """See `SocketTransport.receive`; a record at a time, until one is not full."""
+        """See `SocketTransport.receive`; a record at a time, until one is not full.
+
+        Raises:
+            TruncatedError: the peer's end is not its own word (RFC 8446 §6.1).
+            OSError: the connection broke.
+        """
+        if self._failure is not None:
+            raise self._failure
         filled, got, room = 0, -1, len(buffer)
         try:
             while True:
@@ -122,6 +136,11 @@ class TlsTransport(SocketTransport):
                     break
         except WOULD_BLOCK:
             pass
+        except OSError as error:
+            failure = _typed(error)
+            if not filled:
+                raise failure from None
+            self._failure = failure  # when what came before it is delivered
         return filled, got == 0
 
     def send(self, data: memoryview) -> memoryview:
@@ -133,22 +152,27 @@ class TlsTransport(SocketTransport):
         corked = self._corks and len(data) > RECORD
         if corked:
             self._cork(on=True)
+        sent = 0
         try:
-            # All of it: OpenSSL remembers how far it came, and takes no less the next time.
-            return data[self._tls.send(data) :]
+            while sent < len(data):
+                # OpenSSL remembers how far it came with a slice, and wants the same one again.
+                self._begun = self._begun or min(SLICE, len(data) - sent)
+                sent += self._tls.send(data[sent : sent + self._begun])
+                self._begun = 0
         except WOULD_BLOCK:
-            return data[:]
+            pass
         finally:
             if corked:
                 self._cork(on=False)
+        return data[sent:]
 
     def _cork(self, *, on: bool) -> None:
         assert _CORK is not None
         self._tls.setsockopt(socket.IPPROTO_TCP, _CORK, on)
 
     def pending(self) -> bool:
-        """OpenSSL has decrypted more than was asked for."""
-        return self._tls.pending() > 0
+        """OpenSSL has decrypted more than was asked for, or a failure is to be told."""
+        return self._failure is not None or self._tls.pending() > 0
 
     def say_goodbye(self) -> None:
         """close_notify; nobody waits for the answer."""
@@ -167,3 +191,9 @@ class TlsTransport(SocketTransport):
             case "sslcontext":
                 return self._tls.context
         return super().get_extra_info(name, default)
+
+
+def _typed(error: OSError) -> OSError:
+    if isinstance(error, ssl.SSLEOFError):  # Python says so of a reset, too
+        return TruncatedError("the connection ended without the peer's close_notify (TLS).")
+    return error

@@ -10,10 +10,8 @@ from websockets.frames import CloseCode
 from kfwd_nb.errors import KfwdError, LimitError, LostError, ProtocolError
 from kfwd_nb.protocol.websocket import Piece, WebSocketConnection
 from kfwd_nb.transport.buffers import read_buffer
+from kfwd_nb.transport.close_timer import CloseTimer
 from kfwd_nb.transport.stream import HEADROOM
-
-CLOSE_TIMEOUT = 5.0
-"""Seconds that a peer has to agree to our close before the connection is cut."""
 
 MAX_UNREAD = 1 << 23
 """Octets that may wait for a peer that pings and pings and reads no answer."""
@@ -32,7 +30,7 @@ class WebSocketDriver(asyncio.BufferedProtocol):
         self.over = False
         self._socket = WebSocketConnection(client=client)
         self._transport: asyncio.Transport | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: CloseTimer | None = None
 
     @abstractmethod
     def opened(self) -> None:
@@ -77,7 +75,8 @@ class WebSocketDriver(asyncio.BufferedProtocol):
             self._close_soon()
 
     def eof_received(self) -> None:
-        """The peer closes the connection under the WebSocket."""
+        """The peer closes the connection under the WebSocket, and may still read what waits."""
+        self._close_in_time()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection under the WebSocket is gone."""
@@ -143,20 +142,11 @@ class WebSocketDriver(asyncio.BufferedProtocol):
             return
         if self._socket.ended:
             transport.close()
-        if self._timer is None:
-            self._allow_time(transport, transport.get_write_buffer_size())
+        self._close_in_time()
 
-    def _allow_time(self, transport: asyncio.Transport, waiting: int) -> None:
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(CLOSE_TIMEOUT, self._time_is_up, transport, waiting)
-
-    def _time_is_up(self, transport: asyncio.Transport, waited: int) -> None:
-        """A peer that goes on reading what was written before the close may take longer."""
-        waiting = transport.get_write_buffer_size()
-        if 0 < waiting < waited:
-            self._allow_time(transport, waiting)
-        else:
-            transport.abort()
+    def _close_in_time(self) -> None:
+        if self._transport is not None and self._timer is None:
+            self._timer = CloseTimer(self._transport)
 
 
 def _code_of(error: KfwdError | None) -> int:

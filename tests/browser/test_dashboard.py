@@ -187,3 +187,37 @@ def test_a_button_stays_in_its_place_while_bytes_flow(shown):
     button.click(delay=400)  # longer than two updates are apart
     lab.board.locator(".state.stopped").wait_for()
     assert lab.errors == []
+
+
+LOSSY = """
+lossy = kfwd_nb.Dashboard()
+send, lost = lossy.send, set()
+
+def drop(content, buffers=None):
+    about = content["kind"], content.get("asker", content.get("serial"))
+    if about in lost or content["kind"] == "said":
+        send(content, buffers)
+    elif content["kind"] == "changed":
+        return  # as the server does it, above its iopub_msg_rate_limit
+    lost.add(about)
+
+lossy.send = drop
+lossy
+"""
+
+
+def test_messages_that_are_lost_are_asked_for_again(lab, cluster):
+    setup = f"{LOAD}\nimport os; os.environ['KUBECONFIG'] = {str(cluster.kubeconfig)!r}"
+    notebook = lab.open(setup, LOSSY, height=1400)
+    for number in (0, 1):
+        notebook.run(number)
+        notebook.ran(number)
+    notebook.board = notebook.page.locator(".kfwd-dashboard")
+    assert "web" in offered(notebook, "target")
+    start(notebook, "web", "80")
+    notebook.board.locator("button.primary[aria-busy=false]").wait_for()
+    notebook.board.locator(".state.listening").wait_for()
+    assert notebook.board.locator("tbody tr .state").count() == 1, "it was started once"
+    assert notebook.errors == []
+    notebook.shut_down()
+    notebook.page.context.close()

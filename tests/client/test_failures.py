@@ -7,9 +7,9 @@ import threading
 
 import pytest
 from peers.plain import connect, echo
-from peers.relay import TOKEN, until, write_kubeconfig
+from peers.relay import TOKEN, a_pod, until, write_kubeconfig
 
-from kfwd_nb.client import forward, forward_or_existing, forwards
+from kfwd_nb.client import forward, forward_or_existing, forwards, restart
 from kfwd_nb.errors import (
     ConfigError,
     KfwdError,
@@ -155,6 +155,22 @@ def test_a_forward_that_cannot_replace_another_leaves_it(relay, kubeconfig):
             forward("nobody", ":7", name="mine")
         assert echo(sock, b"y") == b"y"
     assert forward("web", ":7", name="mine") is first
+
+
+def test_a_forward_that_cannot_be_started_anew_is_left(relay, kubeconfig):
+    old = forward("web", ":7")
+    with connect(old.local_port) as sock:
+        echo(sock, b"x")
+        relay.do(relay.handler.remove, "web")
+        with pytest.raises(NotFoundError):
+            restart(old)
+        assert echo(sock, b"y") == b"y"
+    assert forwards() == [old]
+    relay.do(relay.handler.add, a_pod("web"))
+    new = restart(old)
+    assert (old.state, new.local_port) == ("stopped", old.local_port)
+    with connect(new.local_port) as sock:
+        assert echo(sock, b"z") == b"z"
 
 
 def test_what_happened_is_told(relay, kubeconfig):

@@ -126,17 +126,21 @@ def test_the_thread_ends_with_its_last_table(fake: Any, screen: Screen) -> None:
     follower.abandon()
 
 
-def test_a_table_that_fails_does_not_stop_the_others(
-    fake: Any, screen: Screen, follower: Follower
+def test_a_table_that_fails_does_not_stop_the_others_says_so_once_and_goes_on(
+    fake: Any, screen: Screen, follower: Follower, caplog: pytest.LogCaptureFixture
 ) -> None:
-    forward = fake.make()
-    broken = LiveTable(lambda: (forward,), screen)
+    forward, other = fake.make(), Screen()
+    broken = live(forward, screen)
     follower.follow(broken)
     broken._show = None  # type: ignore[assignment]
-    follower.follow(live(forward, screen))
+    follower.follow(live(forward, other))
     forward.connect()
+    other.wait_for("1 open")
+    for _ in range(3):
+        follower.refresh()
+    assert len(caplog.records) == 1
+    broken._show = screen
     screen.wait_for("1 open")
-    assert broken.over
 
 
 def test_tables_are_bounded(fake: Any, screen: Screen, follower: Follower) -> None:
@@ -181,3 +185,24 @@ def test_a_table_of_all_forwards_forgets_the_oldest_stopped(fake: Any) -> None:
     running.clear()
     assert len(source()) == MAX_STOPPED
     assert len(source()) == MAX_STOPPED
+
+
+def test_a_table_of_all_forwards_is_asked_by_one_thread_at_a_time() -> None:
+    asking: list[int] = []
+    most = 0
+
+    def running() -> list[Any]:
+        nonlocal most
+        asking.append(1)
+        most = max(most, len(asking))
+        time.sleep(0.001)  # others may come meanwhile
+        asking.pop()
+        return []
+
+    source = EveryForward(running)
+    threads = [threading.Thread(target=source) for _ in range(8)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert most == 1

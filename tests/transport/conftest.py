@@ -16,10 +16,13 @@ from kfwd_nb import errors
 from kfwd_nb.errors import Hop, RefusedError
 from kfwd_nb.transport.endpoint import Endpoint
 from kfwd_nb.transport.http import Request, Response, Switch
+from kfwd_nb.transport.plain_transport import PlainTransport
 from kfwd_nb.transport.server import Server, serve
+from kfwd_nb.transport.socket_transport import SocketTransport
 from kfwd_nb.transport.sockets import accepted_socket, open_socket
 from kfwd_nb.transport.stream import ByteStream
 from kfwd_nb.transport.tls import client_context, server_context
+from kfwd_nb.transport.tls_transport import TlsTransport, handshake
 from kfwd_nb.transport.tunnel import Tunnel
 from kfwd_nb.transport.tunnel_stream import TunnelStream
 
@@ -163,6 +166,38 @@ async def tunnel(server: Server, client_tls) -> AsyncIterator[Tunnel]:
     tunnel = await Tunnel.open(Endpoint("127.0.0.1", server.port, client_tls))
     yield tunnel
     tunnel.close(errors.LostError("the test is over."))
+
+
+Begin = Callable[[asyncio.BaseProtocol], SocketTransport]
+
+
+@pytest.fixture(params=["plain", "TLS"])
+async def half(request, authority) -> AsyncIterator[tuple[Begin, socket.socket]]:
+    """A connection of which one end is a transport, once it has a protocol, and one a socket."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        ours = socket.create_connection(listener.getsockname())
+        peer, _ = listener.accept()
+    for sock in (ours, peer):
+        sock.setblocking(False)
+    if request.param == "TLS":
+        ours, peer = await asyncio.gather(
+            handshake(ours, client_context(authority.ca), server_hostname="localhost"),
+            handshake(peer, server_context(*authority.issue("localhost")), server_side=True),
+        )
+    begun: list[SocketTransport] = []
+
+    def begin(protocol: asyncio.BaseProtocol) -> SocketTransport:
+        kind = TlsTransport if isinstance(ours, ssl.SSLSocket) else PlainTransport
+        begun.append(kind(ours, protocol))
+        begun[-1].begin()
+        return begun[-1]
+
+    yield begin, peer
+    for transport in begun:
+        transport.abort()
+        await transport.over
+    ours.close()
+    peer.close()
 
 
 Pair = tuple[ByteStream, ByteStream]

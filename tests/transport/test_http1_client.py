@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -21,6 +22,8 @@ from kfwd_nb.errors import (
 from kfwd_nb.transport import answers, http1_client
 from kfwd_nb.transport.endpoint import Endpoint
 from kfwd_nb.transport.http1_client import Http1Client
+from kfwd_nb.transport.tls import server_context
+from kfwd_nb.transport.tls_transport import TlsTransport, handshake
 
 pytestmark = pytest.mark.chain
 
@@ -196,3 +199,72 @@ async def test_limits(answering, monkeypatch):
         await client.request("GET", "/")
     with pytest.raises(LimitError):
         await anext(client.lines("/"))
+
+
+# -- the same, secured: with TLS's own end, and without -------------------------------------------
+
+
+class Answering(asyncio.Protocol):
+    """Answers the first request, then is gone: with a goodbye, or as many servers go."""
+
+    def __init__(self, answer: bytes, *, goodbye: bool) -> None:
+        self._answer = answer
+        self._goodbye = goodbye
+        self._asked = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._asked += data
+        if self._asked.endswith(b"\r\n\r\n"):
+            self._transport.write(self._answer)
+            (self._transport.close if self._goodbye else self._transport.abort)()
+
+
+@pytest.fixture
+async def secured(authority, client_tls) -> AsyncIterator[Callable[..., Http1Client]]:
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.setblocking(False)
+    context = server_context(*authority.issue("answering"))
+    tasks = []
+
+    async def serve(answer: bytes, goodbye: bool) -> None:
+        while True:
+            sock, _ = await asyncio.get_running_loop().sock_accept(listener)
+            tls = await handshake(sock, context, server_side=True)
+            TlsTransport(tls, Answering(answer, goodbye=goodbye)).begin()
+
+    def begin(answer: bytes, *, goodbye: bool) -> Http1Client:
+        tasks.append(asyncio.create_task(serve(answer, goodbye)))
+        return Http1Client(Endpoint("127.0.0.1", listener.getsockname()[1], client_tls), {})
+
+    yield begin
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    listener.close()
+
+
+WHOLE = [
+    b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+]
+UNTIL_THE_END = b"HTTP/1.1 200 OK\r\n\r\nabc"
+
+
+@pytest.mark.parametrize("answer", WHOLE)
+@pytest.mark.parametrize("goodbye", [True, False])
+async def test_an_answer_that_tells_its_length_needs_no_goodbye(secured, answer, goodbye):
+    client = secured(answer, goodbye=goodbye)
+    assert (await client.request("GET", "/")).body == b"abc"
+
+
+async def test_an_answer_until_the_end_is_whole_only_with_a_goodbye(secured):
+    assert (await secured(UNTIL_THE_END, goodbye=True).request("GET", "/")).body == b"abc"
+
+
+async def test_and_may_be_cut_off_without(secured):
+    """RFC 9112 §9.8: anybody on the way can end a TCP connection."""
+    with pytest.raises(LostError, match="close_notify"):
+        await secured(UNTIL_THE_END, goodbye=False).request("GET", "/")

@@ -10,7 +10,7 @@ from peers.streams import chunk, fill, record, until
 
 from kfwd_nb.errors import LostError, RefusedError
 from kfwd_nb.protocol.portforward import DATA, ERROR, pair_headers
-from kfwd_nb.transport import driver, portforward, portforward_server
+from kfwd_nb.transport import close_timer, portforward, portforward_server
 from kfwd_nb.transport.plain_transport import PlainTransport
 from kfwd_nb.transport.portforward import MAX_REUSED, PortforwardConnection
 from kfwd_nb.transport.portforward_server import PortforwardServer
@@ -96,7 +96,7 @@ async def test_and_nothing_was_sent_if_it_is_not(ends, monkeypatch):
 async def test_a_peer_that_reads_no_more_does_not_keep_a_connection_that_is_closed(
     ends, monkeypatch
 ):
-    monkeypatch.setattr(driver, "CLOSE_TIMEOUT", 0.01)
+    monkeypatch.setattr(close_timer, "CLOSE_TIMEOUT", 0.01)
     client, served = await ends.pair()
     record(client)
     record(served)

@@ -9,9 +9,10 @@ import ssl
 import pytest
 from peers.streams import until
 
+from kfwd_nb.errors import TruncatedError
 from kfwd_nb.transport import tls_transport
 from kfwd_nb.transport.tls import client_context, server_context
-from kfwd_nb.transport.tls_transport import TlsTransport, handshake
+from kfwd_nb.transport.tls_transport import RECORD, TlsTransport, handshake
 
 pytestmark = pytest.mark.chain
 
@@ -77,6 +78,40 @@ async def test_a_reader_that_pauses_holds_the_writer_back_and_gets_all_in_order(
     assert client.get_write_buffer_size() == 0
 
 
+async def test_what_waits_grows_less_while_a_slow_reader_reads(secured):
+    """OpenSSL counts nothing as sent before all is that it was given."""
+    (client, _), (server, theirs) = secured
+    take = theirs.data_received
+
+    def take_and_pause(data: bytes) -> None:
+        take(data)
+        server.pause_reading()
+
+    theirs.data_received = take_and_pause
+    client.write(bytes(8 * MIB))
+    seen = {client.get_write_buffer_size()}
+    while len(theirs.received) < 8 * MIB:
+        read = len(theirs.received)
+        server.resume_reading()
+        await until(lambda: len(theirs.received) > read)  # noqa: B023 - awaited here
+        seen.add(client.get_write_buffer_size())
+    assert len(seen) > 20
+
+
+async def test_a_write_that_grew_while_it_waited_is_sent_in_order(secured):
+    (client, _), (server, theirs) = secured
+    server.pause_reading()
+    sent = b""
+    for size in (1, 300_000, 5, 70_000, 1, 2 * MIB, 16_385, 3):
+        sent += (piece := bytes([size % 251]) * size)
+        client.write(piece)
+        await asyncio.sleep(0)
+    client.close()
+    server.resume_reading()
+    await theirs.lost
+    assert theirs.received == sent
+
+
 async def test_close_sends_what_waits_and_says_goodbye(secured):
     (client, mine), (server, theirs) = secured
     server.pause_reading()
@@ -98,6 +133,32 @@ async def test_a_peer_that_is_gone_is_told_to_the_protocol_and_never_inside_writ
     await mine.lost
     client.write(b"nothing happens")
     client.close()
+
+
+@pytest.mark.parametrize("unread", [b"", b"unread"], ids=["cut off", "reset"])
+async def test_an_end_without_goodbye_is_an_error_after_all_that_came_before(secured, unread):
+    (client, mine), (server, theirs) = secured
+    server.pause_reading()
+    client.pause_reading()
+    client.write(unread)  # the kernel of a peer that leaves it there answers with a reset
+    server.write(bytes(3 * RECORD))
+    server.abort()
+    await theirs.lost
+    client.resume_reading()
+    assert isinstance(await mine.lost, ConnectionError)
+    assert mine.received == bytes(3 * RECORD)
+
+
+async def test_such_an_error_waits_until_the_protocol_reads_on(secured):
+    (client, mine), (server, theirs) = secured
+    mine.data_received = lambda _: client.pause_reading()
+    server.write(bytes(RECORD))
+    server.abort()
+    await theirs.lost
+    await until(lambda: not client.is_reading())
+    assert not mine.lost.done()
+    client.resume_reading()
+    assert isinstance(await mine.lost, TruncatedError)
 
 
 async def test_a_protocol_that_fails_loses_its_own_connection_only(secured):

@@ -26,7 +26,7 @@ from wsproto.events import (
 )
 
 from kfwd_nb.errors import ForbiddenError, KfwdError, LostError, RemoteProtocolError
-from kfwd_nb.transport import websocket_driver
+from kfwd_nb.transport import close_timer, websocket_driver
 from kfwd_nb.transport.buffers import read_buffer
 from kfwd_nb.transport.endpoint import Endpoint
 from kfwd_nb.transport.http1_client import UpgradeError
@@ -397,7 +397,7 @@ async def test_a_server_that_vanishes(other):
 
 
 async def test_a_server_that_does_not_agree_to_our_close_is_cut_off(other, monkeypatch):
-    monkeypatch.setattr(websocket_driver, "CLOSE_TIMEOUT", 0.05)
+    monkeypatch.setattr(close_timer, "CLOSE_TIMEOUT", 0.05)
     opened = await open_websocket(await other.start(), "/", {}, [NAME])
     mine = Inside()
     opened.begin(mine)

@@ -2,8 +2,9 @@
 
 `widget` hears the browser and tells it what has changed; `state` makes rows of forwards, and what
 changed between two looks (pure); `choices` is what there is to forward to; `actions` start, stop
-and restart; `history` is the throughput of the last minutes (pure). `dashboard.js` and
-`dashboard.css` are what the browser runs.
+and restart; `questions` keeps what pages were told, for those who have not heard it (pure);
+`history` is the throughput of the last minutes (pure). `dashboard.js` and `dashboard.css` are what
+the browser runs.
 """
 
 from __future__ import annotations

@@ -22,6 +22,8 @@ const PLOT_SECONDS = 120; // what the plot looks back
 const MAX_SAMPLES = 300;
 const MAX_EVENTS = 300;
 const SLOW = 300; // milliseconds without an answer, after which a button says what it waits for
+const AGAIN = 3000; // milliseconds without the answer, after which it is asked for again, and
+const MAX_AGAIN = 30_000; // twice as many each time, at most so many
 const PAUSE = 250; // milliseconds between two drawings, at the least
 
 // -- what the views of a model share -----------------------------------------------------------
@@ -52,9 +54,11 @@ class Store extends EventTarget {
     this.ahead = now ? Date.now() / 1000 - now : 0; // of this clock, over the kernel's
   }
 
-  greet() {
+  greet(pause = AGAIN) {
     this.serial = undefined; // of the last difference; unknown until the answer has come
-    this.send({ kind: "hello", asker: this.name });
+    clearTimeout(this.greeting);
+    if (!this.send({ kind: "hello", asker: this.name })) return;
+    this.greeting = setTimeout(() => this.greet(Math.min(2 * pause, MAX_AGAIN)), pause);
   }
 
   /** False where the kernel is gone. */
@@ -72,6 +76,7 @@ class Store extends EventTarget {
       if (message.asker !== this.name) return;
       this.take(message);
       this.serial = message.serial;
+      clearTimeout(this.greeting);
       this.dispatchEvent(new Event("changed"));
       return;
     }
@@ -95,11 +100,14 @@ class Store extends EventTarget {
     }
     const waiting = this.waiting.get(message.asker);
     if (!waiting) return;
-    if (message.kind === "taken") waiting.taken();
+    waiting.taken?.();
+    delete waiting.taken; // an answer may come again
     if (message.kind === "said") waiting.said(message.line);
     if (message.kind === "done") {
       this.waiting.delete(message.asker);
       waiting.done(message);
+      // The last difference was lost, and none has come since that would show it.
+      if (this.serial !== undefined && message.serial > this.serial) this.greet();
     }
   }
 
@@ -107,8 +115,18 @@ class Store extends EventTarget {
   ask(content, waiting) {
     const asker = `${this.name}/${++this.asked}`;
     this.waiting.set(asker, waiting);
-    if (!this.send({ ...content, asker })) {
-      this.waiting.delete(asker);
+    this.insist({ ...content, asker }, AGAIN);
+  }
+
+  /** Ask until the answer comes: a server drops messages when there are many, and says nothing.
+   * The kernel does a thing once, however often it is asked. */
+  insist(question, pause) {
+    const waiting = this.waiting.get(question.asker);
+    if (!waiting) return;
+    if (this.send(question)) {
+      setTimeout(() => this.insist(question, Math.min(2 * pause, MAX_AGAIN)), pause);
+    } else {
+      this.waiting.delete(question.asker);
       waiting.done({ error: "The kernel is gone." });
     }
   }

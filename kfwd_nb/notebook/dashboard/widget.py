@@ -24,6 +24,7 @@ from kfwd_nb.notebook.dashboard import actions, state
 from kfwd_nb.notebook.dashboard.choices import Place, choices
 from kfwd_nb.notebook.dashboard.events import Log
 from kfwd_nb.notebook.dashboard.history import History
+from kfwd_nb.notebook.dashboard.questions import Answer, Questions
 from kfwd_nb.notebook.live import EveryForward, LiveTable, follower
 from kfwd_nb.notebook.output import Output, execution
 from kfwd_nb.notebook.rate import RateMeter
@@ -34,9 +35,6 @@ if TYPE_CHECKING:
     from kfwd_nb.notebook.render import Bundle
 
 HERE = Path(__file__).parent
-
-MAX_BUSY = 16
-"""Actions and questions of a dashboard under way at once; one more is refused in words."""
 
 STILL_INTERVAL = 2.0
 """Seconds between two updates of the plain form, which nobody sees while the widget lives."""
@@ -49,6 +47,9 @@ CLOSED = {
 }
 
 log = logging.getLogger(__name__)
+
+Work = Callable[[str, Mapping[str, Any]], Answer]
+"""Does what a page asks, on a thread of its own; what to answer."""
 
 
 class Dashboard(anywidget.AnyWidget):
@@ -87,7 +88,7 @@ class Dashboard(anywidget.AnyWidget):
         self._stale = False
         self._stilled = 0.0
         self._serial = 0  # of the differences that were sent
-        self._busy = 0
+        self._questions = Questions()
         self._outputs: list[tuple[LiveTable, Output]] = []
         self.owner = execution(InteractiveShell.instance())
         self.over = False
@@ -163,7 +164,6 @@ class Dashboard(anywidget.AnyWidget):
         seen = [(id(each), each.revision, each.state) for each in forwards]
         if seen == self._seen and not self._moving and sample is None:
             return False
-        self._seen = seen
         meters = {id(each): self._meters.get(id(each)) or RateMeter() for each in forwards}
         rates = {id(each): meters[id(each)].read(sums[id(each)], now) for each in forwards}
         self._meters = meters
@@ -178,6 +178,7 @@ class Dashboard(anywidget.AnyWidget):
         if changed:
             self._serial += 1
             self.send({"kind": "changed", "serial": self._serial, "now": wall, **changed})
+        self._seen = seen  # not before all of it is told: what fails is tried again
         return bool(changed)
 
     def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:
@@ -209,23 +210,25 @@ class Dashboard(anywidget.AnyWidget):
             with self._lock:
                 self.send({"kind": "whole", "asker": asker, **self._whole()})
             return
-        self.send({"kind": "taken", "asker": asker})
-        work = self._act if kind == "act" else self._choose
-        if self._busy >= MAX_BUSY:
-            limit = LimitError(f"{MAX_BUSY} things are under way; wait for one to end.")
-            self.send({"kind": "done", "asker": asker, "error": actions.words_of(limit)})
+        try:
+            new = self._questions.begin(asker)
+        except LimitError as error:
+            self.send({"kind": "done", "asker": asker, "error": actions.words_of(error)})
             return
-        self._busy += 1
-        threading.Thread(
-            target=self._work, args=(work, asker, content), name="kfwd-dashboard", daemon=True
-        ).start()
+        self.send({"kind": "taken", "asker": asker, **self._questions.told(asker)})
+        if new:
+            work = self._act if kind == "act" else self._choose
+            self._begin(work, asker, content)
 
-    def _work(
-        self,
-        work: Callable[[str, Mapping[str, Any]], dict[str, Any]],
-        asker: str,
-        content: Mapping[str, Any],
-    ) -> None:
+    def _begin(self, work: Work, asker: str, content: Mapping[str, Any]) -> None:
+        try:
+            threading.Thread(
+                target=self._work, args=(work, asker, content), name="kfwd-dashboard", daemon=True
+            ).start()
+        except RuntimeError as error:  # the system has no more threads
+            self._answer(asker, {"error": printable(f"it could not be begun: {error}.")})
+
+    def _work(self, work: Work, asker: str, content: Mapping[str, Any]) -> None:
         try:
             answer = work(asker, content)
         except KfwdError as error:
@@ -233,14 +236,20 @@ class Dashboard(anywidget.AnyWidget):
         except Exception as error:
             log.exception("a dashboard's %s", content.get("kind"))
             answer = {"error": printable(f"an internal error: {error!r}.")}
-        finally:
-            self._busy -= 1
         follower.refresh()
-        self.send({"kind": "done", "asker": asker, **answer})
+        self._answer(asker, answer)
+
+    def _answer(self, asker: str, answer: Answer) -> None:
+        """The end of a question. A page that has missed the last difference sees it here."""
+        message = {"kind": "done", "asker": asker, **answer}
+        self._questions.end(asker, None if "choices" in answer else message)
+        self.send({**message, "serial": self._serial})
 
     def _act(self, asker: str, content: Mapping[str, Any]) -> dict[str, Any]:
         def tell(line: str) -> None:
-            self.send({"kind": "said", "asker": asker, "line": printable(line)})
+            message = {"kind": "said", "asker": asker, "line": printable(line)}
+            self._questions.tell(asker, message)
+            self.send(message)
 
         note = actions.perform(str(content.get("what")), content, self._forward_of, tell)
         return {"note": printable(note)}

@@ -1,0 +1,153 @@
+"""What a dashboard answers to a page that asks again, because it has heard nothing."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from kfwd_nb.errors import LimitError
+from kfwd_nb.notebook.dashboard import actions, questions, widget
+from kfwd_nb.notebook.dashboard.questions import MAX_ANSWERS, MAX_BUSY, Questions
+
+pytestmark = pytest.mark.pure
+
+
+def test_a_question_is_new_once():
+    asked = Questions()
+    assert asked.begin("a")
+    assert not asked.begin("a")
+    assert asked.told("a") == {}
+    asked.tell("a", {"line": "log in"})
+    assert asked.told("a") == {"line": "log in"}
+    asked.end("a", {"note": "done"})
+    assert not asked.begin("a")
+    assert asked.told("a") == {"note": "done"}
+
+
+def test_one_whose_answer_is_not_kept_is_new_again():
+    asked = Questions()
+    asked.begin("a")
+    asked.tell("a", {"line": "log in"})
+    asked.end("a", None)
+    assert asked.begin("a")
+    assert asked.told("a") == {}
+
+
+def test_too_many_at_once_are_refused_until_one_has_ended():
+    asked = Questions()
+    for number in range(MAX_BUSY):
+        asked.begin(str(number))
+    with pytest.raises(LimitError):
+        asked.begin("one more")
+    assert not asked.begin("0"), "it is known already"
+    asked.end("0", {})
+    assert asked.begin("one more")
+
+
+def test_answers_are_bounded_and_what_is_under_way_is_kept():
+    asked = Questions()
+    asked.begin("long")
+    asked.tell("long", {"line": "x"})
+    for number in range(2 * MAX_ANSWERS):
+        asked.begin(str(number))
+        asked.end(str(number), {})
+    assert len(asked._last) == MAX_ANSWERS + questions.MAX_BUSY
+    assert asked.told("long") == {"line": "x"}
+    assert asked.begin("0"), "forgotten"
+
+
+# -- the widget -----------------------------------------------------------------------------------
+
+
+class Told(threading.Condition):
+    """What a page hears."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.messages: list[dict[str, Any]] = []
+
+    def __call__(self, message: dict[str, Any]) -> None:
+        with self:
+            self.messages.append(message)
+            self.notify_all()
+
+    def take(self, kind: str) -> dict[str, Any]:
+        """The next one of that kind; none before it is looked at again."""
+        with self:
+            assert self.wait_for(lambda: any(each["kind"] == kind for each in self.messages), 20)
+            while True:
+                if (message := self.messages.pop(0))["kind"] == kind:
+                    return message
+
+
+@pytest.fixture
+def told() -> Told:
+    return Told()
+
+
+@pytest.fixture
+def board(fake: Any, told: Told, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A dashboard outside a kernel, and what it says."""
+    monkeypatch.setattr(widget, "execution", lambda _: ("", ""))
+    monkeypatch.setattr(widget.InteractiveShell, "instance", lambda: None)
+    made = widget.Dashboard()
+    made.send = told
+    yield made
+    made.close()
+
+
+def act(board: Any, asker: str = "page/1") -> None:
+    board._heard(None, {"kind": "act", "asker": asker, "what": "stop"}, None)
+
+
+def test_what_is_asked_again_is_done_once_and_answered_again(board, told, monkeypatch):
+    done: list[str] = []
+    go = threading.Event()
+
+    def perform(what: str, *rest: Any) -> str:
+        rest[-1]("type the code")
+        assert go.wait(20)
+        done.append(what)
+        return "so it is"
+
+    monkeypatch.setattr(actions, "perform", perform)
+    act(board)
+    told.take("taken")
+    assert told.take("said")["line"] == "type the code"
+    act(board)
+    assert told.take("said")["line"] == "type the code"
+    go.set()
+    answer = told.take("done")
+    act(board)
+    assert told.take("done") == {each: answer[each] for each in ("kind", "asker", "note")}
+    assert answer["note"] == "so it is"
+    assert done == ["stop"]
+
+
+def test_a_thread_that_cannot_be_started_leaves_nothing_busy(board, told, monkeypatch):
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as full:
+        full.setattr(threading.Thread, "start", start)
+        for number in range(MAX_BUSY + 1):
+            act(board, str(number))
+            assert "start new thread" in told.take("done")["error"]
+    monkeypatch.setattr(actions, "perform", lambda *_: "well")
+    act(board, "later")
+    assert told.take("done")["note"] == "well"
+
+
+def test_an_update_that_failed_is_made_up_for(board, told, fake, monkeypatch):
+    forward = fake.make("web")
+    forward.started, forward.log = 1.0, list
+    monkeypatch.setattr(board, "_every", lambda: [forward])
+    with monkeypatch.context() as broken:
+        broken.setattr(widget.state, "read", None)
+        with pytest.raises(TypeError):
+            board.refresh()
+    assert board.refresh()
+    assert [row["name"] for row in told.take("changed")["forwards"]] == ["web"]
