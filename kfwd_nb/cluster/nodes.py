@@ -70,6 +70,7 @@ class Blueprint:
             "connector": "loopback" if self.isolation == "loopback" else self.connector,
             "scratch": str(self.folder.pods),
             "nofile": POD_NOFILE,
+            "faults": str(self.folder.path / f"{node}.faults"),
             "variables": {"KFWD_PYTHON": sys.executable, "KFWD_WORKLOADS": str(PROGRAMS)},
         }
         command = self._command(node, config, module="agent")
