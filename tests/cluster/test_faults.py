@@ -5,14 +5,17 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import psutil
+import psycopg
 import pytest
 from peers.plain import connect, read_all
 
 from kfwd_nb import MiniCluster, forward
 from kfwd_nb.client import Forward
 from kfwd_nb.cluster.faults import Fault
+from kfwd_nb.cluster.workload import has_postgres
 from kfwd_nb.errors import ClusterError, NotFoundError, UnavailableError
 from kfwd_nb.kube.api import list_objects
 from kfwd_nb.kube.kubeconfig import load
@@ -105,6 +108,25 @@ def test_a_killed_pod_is_started_again(broken: MiniCluster, web: Forward) -> Non
     pod = next(each for each in pods(broken) if each.metadata.name == "web")
     assert pod.status.container_statuses[0].restart_count >= 1
     assert broken.faults.active == ()
+
+
+def test_a_killed_database_keeps_what_was_committed(broken: MiniCluster) -> None:
+    if not has_postgres():
+        pytest.skip("needs PostgreSQL")
+    with forward("db", ":5432") as db:
+        address = f"host=127.0.0.1 port={db.local_port} user=postgres dbname=postgres"
+        with psycopg.connect(address) as connection:
+            connection.execute("create table kept as select 7 as it")
+        broken.faults.kill(Target("pod", "db"))
+
+        def kept() -> bool:
+            try:
+                with psycopg.connect(address, connect_timeout=5) as connection:
+                    return connection.execute("select it from kept").fetchone() == (7,)
+            except psycopg.OperationalError:
+                return False
+
+        until(kept)
 
 
 def test_a_replaced_pod_has_a_successor(broken: MiniCluster) -> None:
@@ -239,3 +261,12 @@ def test_a_cluster_ends_with_its_faults() -> None:
     assert psutil.wait_procs(family, timeout=3)[1] == []
     with pytest.raises(ClusterError, match="does not run"):
         _ = cluster.faults
+
+
+def test_a_killed_owner_leaves_no_stopped_agent(start_owner: Any, family: Any) -> None:
+    owner, folder = start_owner(before="cluster.faults.stop('node-1')")
+    members = family(owner.pid)
+    owner.kill()
+    owner.wait()
+    members.wait_for_end()
+    assert not folder.exists()

@@ -13,6 +13,7 @@ import json
 import platform
 import shlex
 import sys
+import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -44,15 +45,20 @@ def run(path: Path) -> tuple[Any, float]:
     notebook = nbformat.read(path, as_version=4)
     specs = KernelSpecManager()
     specs.kernel_dirs = []
-    client = NotebookClient(
-        notebook,
-        km=AsyncKernelManager(kernel_spec_manager=specs, transport="ipc"),
-        timeout=CELL_LIMIT,
-        resources={"metadata": {"path": str(path.parent)}},
-    )
-    begun = time.monotonic()
-    client.execute()
-    return notebook, time.monotonic() - begun
+    with tempfile.TemporaryDirectory() as folder:
+        client = NotebookClient(
+            notebook,
+            km=AsyncKernelManager(
+                kernel_spec_manager=specs,
+                transport="ipc",
+                connection_file=f"{folder}/kernel.json",
+            ),
+            timeout=CELL_LIMIT,
+            resources={"metadata": {"path": str(path.parent)}},
+        )
+        begun = time.monotonic()
+        client.execute()
+        return notebook, time.monotonic() - begun
 
 
 def recorded_file(source: str) -> str | None:
