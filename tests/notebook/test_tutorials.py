@@ -19,6 +19,7 @@ from notebook.execute import recorded_file
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 TUTORIALS = (
+    "01-first-forward",
     "03-namespaces",
     "05-real-clusters",
     "06-when-things-break",
