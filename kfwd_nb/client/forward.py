@@ -19,6 +19,7 @@ from kfwd_nb.client.books import Books
 from kfwd_nb.client.connection import Connection, Totals
 from kfwd_nb.client.dialects import DialectName
 from kfwd_nb.client.dialer import Dialer
+from kfwd_nb.client.display import Displayable
 from kfwd_nb.client.events import Event, EventKind
 from kfwd_nb.client.links import Link, browser
 from kfwd_nb.client.listener import ForwardedPort, listen
@@ -65,7 +66,7 @@ class ForwardParameters:
     source: str = ""
 
 
-class Forward:
+class Forward(Displayable):
     """A running forward. Made by `forward()`.
 
     All attributes may be read from any thread.
@@ -375,12 +376,6 @@ class Forward:
 
     def __repr__(self) -> str:
         return f"<Forward {self._described()} ({self.state})>"
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        """What a notebook without the extension shows; with it, the live table stands here."""
-        from html import escape
-
-        return {"text/html": f"<code>{escape(repr(self))}</code>", "text/plain": repr(self)}
 
     def _described(self) -> str:
         return f"{self.name} {self.target} {self._ways()}"

@@ -421,8 +421,8 @@ def test_an_unknown_loop_is_refused_and_harms_nobody(relay, kubeconfig):
 def test_a_host_without_the_extension_shows_the_port(relay, kubeconfig):
     with forward("web", ":7") as fwd:
         bundle = fwd._repr_mimebundle_()
-        assert f"127.0.0.1:{fwd.local_port} -> 7" in bundle["text/plain"]
-        assert f"127.0.0.1:{fwd.local_port} -&gt; 7" in bundle["text/html"]
+        assert f"localhost:{fwd.local_port} -> 7" in bundle["text/plain"]
+        assert f"localhost:{fwd.local_port}" in bundle["text/html"]
         assert "listening" in bundle["text/plain"]
 
 
