@@ -6,6 +6,7 @@ The pictures are made two floors above; `kfwd_nb` registers them at the first us
 from __future__ import annotations
 
 from collections.abc import Callable
+from html import escape
 from typing import Any
 
 Bundle = dict[str, str]
@@ -25,4 +26,6 @@ class Displayable:
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Bundle:
         """What a notebook shows that knows no extensions; it does not move there."""
-        return _makers[0](self) if _makers else {"text/plain": repr(self)}
+        if _makers:
+            return _makers[0](self)
+        return {"text/html": f"<code>{escape(repr(self))}</code>", "text/plain": repr(self)}
