@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import urllib.request
 
 import pytest
+from peers import churn as churn_script
 
 pytestmark = pytest.mark.browser
 
@@ -291,3 +294,33 @@ def test_every_text_of_it_can_be_read(lab, shown, theme):
     texts = lab.texts()
     assert len(texts) > 50
     assert [each for each in texts if each[0] < 4.5] == []
+
+
+def test_clicks_are_answered_while_a_thousand_connections_come_and_go(shown):
+    lab = shown("%portforward")
+    start(lab, "web", "7")
+    lab.board.locator(".state.listening").wait_for()
+    lab.run(2)
+    lab.ran(2)
+    port = address(lab).rpartition(":")[2].strip("/")
+    churn = subprocess.Popen(
+        [sys.executable, churn_script.__file__, port, "1000", "100"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert churn.stdout is not None
+        assert churn.stdout.readline() == "ready\n"
+        lab.board.locator("td", has_text="1000 open").wait_for()
+        lab.board.locator(".connections select").select_option("closed")
+        lab.board.locator(".connections tbody .state.closed").first.wait_for()
+        assert lab.board.locator(".connections tbody .state.open").count() == 0
+        lab.board.locator(".connections th button", has_text="In").click()
+        lab.page.locator(".connections th[aria-sort=descending]", has_text="In").wait_for()
+        lab.board.locator("td.actions button", has_text="Stop").click()
+        lab.board.locator(".state.stopped").wait_for()
+    finally:
+        churn.kill()
+        churn.wait()
+        churn.stdout.close()
+    assert lab.errors == []

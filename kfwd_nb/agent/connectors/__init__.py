@@ -31,13 +31,12 @@ class Place:
 
 
 class Connector(ABC):
-    """Opens ports of pods.
+    """Opens ports of pods."""
 
-    Attributes:
-        how: in a few words.
-    """
-
-    how: str
+    @property
+    @abstractmethod
+    def how(self) -> str:
+        """By what, in a few words."""
 
     @abstractmethod
     async def open(self, pod: Place, port: int) -> ByteStream:

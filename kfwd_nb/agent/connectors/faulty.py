@@ -59,6 +59,11 @@ class FaultyConnector(Connector):
             else:
                 stream.go_on()
 
+    @property
+    def how(self) -> str:
+        """See `Connector.how`."""
+        return self._inner.how
+
     async def open(self, pod: Place, port: int) -> ByteStream:
         """See `Connector.open`."""
         key = f"{pod.name}:{port}"
@@ -165,6 +170,16 @@ class StalledStream(ByteStream):
     def resume(self) -> None:
         """See `ByteStream`."""
         self._inner.resume()
+
+    @property
+    def undelivered(self) -> int:
+        """See `ByteStream`."""
+        return self._inner.undelivered
+
+    @property
+    def unsent(self) -> int:
+        """See `ByteStream`."""
+        return sum(len(each) - HEADROOM for each in self._held) + self._inner.unsent
 
     def close(self, error: KfwdError | None = None) -> None:
         """See `ByteStream`."""
