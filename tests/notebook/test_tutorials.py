@@ -20,6 +20,7 @@ from notebook.execute import recorded_file
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 TUTORIALS = (
     "01-first-forward",
+    "02-how-port-forward-works",
     "03-namespaces",
     "05-real-clusters",
     "06-when-things-break",
