@@ -6,6 +6,7 @@
 #   make lint    ruff, mypy, import-linter
 #   make bench   times, rates and memory
 #   make lab     JupyterLab with the notebooks
+#   make docs    the documentation, in docs/_build/html
 #   make clean   remove what was made
 
 PYTHON ?= python3
@@ -21,7 +22,7 @@ endif
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: demo test check lint bench lab clean debian
+.PHONY: demo test check lint bench lab docs clean debian
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.with-test
@@ -45,8 +46,12 @@ bench: debian $(VENV)/.with-test $(VENV)/.kubectl
 lab: $(VENV)/.with-lab
 	@$(BIN)/jupyter lab $$([ "$$(id -u)" != 0 ] || echo --allow-root) notebooks
 
+docs: $(VENV)/.with-docs
+	@$(BIN)/python -m sphinx -q -W --keep-going -n -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
 clean:
-	rm -rf $(VENV) .bench build dist htmlcov .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) docs/_build docs/tutorials .bench build dist htmlcov .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 debian:

@@ -17,7 +17,12 @@ ConnectorName = Literal["netns", "socat", "loopback"]
 
 
 class RelayAddress(msgspec.Struct, forbid_unknown_fields=True):
-    """Where the relay listens."""
+    """Where the relay listens.
+
+    Attributes:
+        host: a name or an address that its certificate has.
+        port: its port.
+    """
 
     host: str
     port: int

@@ -46,7 +46,7 @@ def parser() -> Parser:
         prog="kfwd cluster",
         description="Run an embedded cluster in the foreground, until SIGINT or SIGTERM.",
     )
-    parser.add_argument("action", choices=["up"])
+    parser.add_argument("action", choices=["up"], help="start it; it runs until it is ended")
     add_arguments(parser)
     return parser
 

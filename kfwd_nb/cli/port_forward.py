@@ -122,7 +122,7 @@ def parser() -> Parser:
         prog="kfwd port-forward",
         description="Forward local ports to a pod, a service or a deployment.",
         epilog="With -o json: events listening, opened, pod, waiting, closed, gone, came, missed, "
-        "trouble, recovered, stopped; README.md has their keys.",
+        "trouble, recovered, stopped; docs/look.md has their keys.",
     )
     add_arguments(parser)
     parser.add_argument(

@@ -140,7 +140,7 @@ class Forward(Displayable):
 
     @property
     def dialect(self) -> str:
-        """The wire to the API server: connect, websocket or spdy; empty before it is chosen."""
+        """The wire to the API server (connect, websocket, spdy); empty before it is chosen."""
         chosen = self._dialer.dialect if self._dialer is not None else None
         return chosen.name if chosen is not None else ""
 
@@ -179,7 +179,7 @@ class Forward(Displayable):
 
     @property
     def link(self) -> Link:
-        """The page of a forward that has one port, for the browser: see `browser_link()`."""
+        """The page of a forward that has one port, for the browser; see `browser_link()`."""
         return self.browser_link()
 
     def browser_link(

@@ -67,7 +67,9 @@ class Options:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of a cluster."""
-    parser.add_argument("-f", "--file", type=Path, help="manifests (file or folder)")
+    parser.add_argument(
+        "-f", "--file", type=Path, metavar="FILE", help="manifests, a file or a folder"
+    )
     parser.add_argument(
         "--nodes", type=int, default=2, metavar="N", help="node agents (default: %(default)s)"
     )

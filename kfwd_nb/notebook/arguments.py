@@ -28,6 +28,10 @@ KFWD_COMMANDS = ("up", "down", "status", "pods", "services", "nsenter", "fault")
 LISTS = ("pods", "services")
 """Those of them that list what there is."""
 
+NAMESPACE = "which namespace (else the context's own)"
+WHICH = "a forward by its name, target or local port"
+"""What several options say of themselves."""
+
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
@@ -291,22 +295,39 @@ class Parser(argparse.ArgumentParser):
 
 def _portforward_parser() -> Parser:
     parser = Parser(prog="%portforward")
-    parser.add_argument("words", nargs="*")
+    parser.add_argument(
+        "words",
+        nargs="*",
+        metavar="TARGET PORT",
+        help="web, svc/api or deploy/api, then ports: 8080:80, 80, or :80 for any free local one",
+    )
     typed_options.add_arguments(parser)
-    parser.add_argument("--name")
-    parser.add_argument("--loop", choices=("thread", "kernel"), default="thread")
-    parser.add_argument("--stop", metavar="NAME", nargs="?", const="")
-    parser.add_argument("--hops", metavar="NAME", nargs="?", const="")
-    parser.add_argument("--watch", action="store_true")
-    parser.add_argument("--dashboard", action="store_true")
+    add = parser.add_argument
+    add("--name", metavar="N", help="the forward's name; for a %%%%portforward cell, the variable")
+    add(
+        "--loop",
+        choices=("thread", "kernel"),
+        default="thread",
+        help="a thread of its own, or the kernel's loop, for cells that only await (thread)",
+    )
+    add("--stop", metavar="NAME", nargs="?", const="", help=f"stop {WHICH}, or all")
+    add("--hops", metavar="NAME", nargs="?", const="", help=f"draw, live, the way of {WHICH}")
+    add("--watch", action="store_true", help="in a terminal: draw the table anew until Ctrl-C")
+    add("--dashboard", action="store_true", help="all forwards, to handle with the mouse")
     return parser
 
 
 def _list_parser(word: str) -> Parser:
     parser = Parser(prog=f"%kfwd {word}")
-    parser.add_argument("-n", "--namespace")
+    parser.add_argument("-n", "--namespace", metavar="NS", help=NAMESPACE)
     _add_cluster_options(parser)
-    parser.add_argument("-A", "--all-namespaces", action="store_true", dest="everywhere")
+    parser.add_argument(
+        "-A",
+        "--all-namespaces",
+        action="store_true",
+        dest="everywhere",
+        help="those of all namespaces",
+    )
     return parser
 
 
@@ -339,8 +360,8 @@ def _up_parser() -> Parser:
 
 def _enter_parser() -> Parser:
     parser = Parser(prog="%kfwd nsenter")
-    parser.add_argument("pod", metavar="POD", nargs="?")
-    parser.add_argument("-n", "--namespace")
+    parser.add_argument("pod", metavar="POD", nargs="?", help="a pod of %%kfwd up")
+    parser.add_argument("-n", "--namespace", metavar="NS", help=NAMESPACE)
     _add_cluster_options(parser)
     return parser
 
@@ -354,8 +375,10 @@ def _fault_parser() -> Parser:
 
 
 def _add_cluster_options(parser: Parser) -> None:
-    parser.add_argument("--context")
-    parser.add_argument("--kubeconfig", metavar="FILE")
+    parser.add_argument(
+        "--context", metavar="C", help="another context than the one that the magics use now"
+    )
+    parser.add_argument("--kubeconfig", metavar="FILE", help="another kubeconfig")
 
 
 def _namespace(given: argparse.Namespace, defaults: Defaults) -> str | None:

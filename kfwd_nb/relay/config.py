@@ -16,7 +16,10 @@ class Token(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A bearer token and who its bearer is.
 
     Attributes:
-        expires: seconds since the epoch; None for never.
+        token: what the bearer sends.
+        user: the bearer's name.
+        groups: those that the bearer belongs to.
+        expires: seconds since the epoch; null for never.
     """
 
     token: str
@@ -31,6 +34,14 @@ class Rule(
     """Who may do what to which resources; a Role and its RoleBinding in one.
 
     `*` stands for all of its list; `pods/*` for every subresource of pods.
+
+    Attributes:
+        verbs: what they may do: get, list, watch, create, update, patch, delete, impersonate.
+        resources: to what: plurals as in the API, subresources as in pods/portforward.
+        users: names of those who may.
+        groups: or groups of which they are one.
+        namespaces: where.
+        api_groups: of which API groups the resources are; "" is the one of pods and services.
     """
 
     verbs: tuple[str, ...]
@@ -47,8 +58,12 @@ class RelayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         cluster: the cluster's name.
         cert: the relay's certificate, as a server and, to the node agents, as a client.
+        key: its private key.
         ca: signs the certificates of node agents and of clients that come with one.
-        port: 0 for any free one.
+        host: address to listen on.
+        port: to listen on; 0 for any free one.
+        tokens: of clients that come without a certificate.
+        rules: who may do what; what no rule allows is forbidden.
     """
 
     cluster: str

@@ -1,0 +1,252 @@
+"""Draws `docs/pictures/replacement.svg` from a run of its own: `python docs/replacement.py`.
+
+A pod of `deploy/api` is deleted under 50 requests a second, through kubectl and through `kfwd`, at
+the same time, on one embedded cluster. Each request is a dot: when it was sent, and how long its
+answer took. Another run gives other dots. `make bench` does the same for every dialect, in figures.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT / "tests" / "bench"), str(ROOT)]
+
+from measures import connect
+from paths import KUBECTL
+
+from kfwd_nb import MiniCluster
+
+PICTURE = ROOT / "docs" / "pictures" / "replacement.svg"
+
+RATE = 50
+"""Requests a second, each on a connection of its own."""
+
+BEFORE, AFTER = 2.0, 4.0
+"""Seconds of requests before the pod is deleted, and after."""
+
+TARGET = ("deploy/api", ":8080")
+
+STYLE = """
+  .ground { fill: #ffffff; stroke: #c9d1d9 }
+  .axis { stroke: #c9d1d9 }
+  .deleted { stroke: #57606a; stroke-dasharray: 4 4 }
+  .pod0 { fill: #2456a6 } .pod1 { fill: #1a7f52 } .pod2 { fill: #8250df }
+  .lost { stroke: #cf222e; stroke-width: 1.6 }
+  text { font: 14px system-ui, sans-serif; fill: #1b2430 }
+  .name { font-weight: 600; font-size: 16px }
+  .small { font-size: 12px; fill: #57606a }
+  .said { font: 12.5px ui-monospace, monospace; fill: #cf222e }
+  .good { fill: #1a7f52; font-weight: 600 }
+"""
+
+WIDTH, HEIGHT, LEFT, TOP, PLOT = 1180, 372, 66, 92, 190
+PANEL = 500
+
+
+class Asked(NamedTuple):
+    """One request.
+
+    Attributes:
+        at: seconds since the pod was deleted at which it was sent.
+        seconds: until its answer was whole, or until it failed.
+        pod: who answered; empty if nobody did.
+    """
+
+    at: float
+    seconds: float
+    pod: str
+
+
+class Way(NamedTuple):
+    """A way to the pods, and what came of it.
+
+    Attributes:
+        command: as a person types it.
+        asked: all requests.
+        said: the last line of the command's output that is about its end; empty if it goes on.
+    """
+
+    command: str
+    asked: list[Asked]
+    said: str
+
+
+class Caller(threading.Thread):
+    """Asks and asks."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(daemon=True)
+        self.found: list[Asked] = []
+        self._port = port
+        self._over = threading.Event()
+
+    def run(self) -> None:
+        """Send a request every fiftieth of a second, however long the others take."""
+        askers: list[threading.Thread] = []
+        due = time.perf_counter()
+        while not self._over.is_set():
+            askers.append(threading.Thread(target=self._ask, daemon=True))
+            askers[-1].start()
+            due += 1 / RATE
+            self._over.wait(max(0.0, due - time.perf_counter()))
+        for asker in askers:
+            asker.join(40)
+
+    def _ask(self) -> None:
+        began, answer = time.perf_counter(), b""
+        try:
+            with connect(self._port) as sock:
+                sock.settimeout(35)
+                sock.sendall(b"GET / HTTP/1.1\r\nHost: api\r\n\r\n")
+                while piece := sock.recv(4096):
+                    answer += piece
+        except OSError:
+            answer = b""
+        pod = answer.rpartition(b"\r\n\r\n")[2].decode().strip()
+        self.found.append(Asked(began, time.perf_counter() - began, pod))
+
+    def stop(self) -> None:
+        """Send no more, and wait for the answers."""
+        self._over.set()
+        self.join()
+
+
+def run(kubeconfig: Path, folder: Path) -> list[Way]:
+    """Both ways at once; all of a moment's pods are deleted at the same time."""
+    commands = {
+        "kubectl port-forward": [str(KUBECTL), "port-forward"],
+        "kfwd": [sys.executable, "-m", "kfwd_nb.cli", "port-forward"],
+    }
+    environment = os.environ | {"KUBECONFIG": str(kubeconfig)}
+    running, callers = {}, {}
+    try:
+        for name, command in commands.items():
+            with (folder / name).open("wb") as file:
+                running[name] = subprocess.Popen(
+                    [*command, *TARGET], stdout=file, stderr=file, env=environment
+                )
+            callers[name] = Caller(_port(folder / name))
+        for caller in callers.values():
+            caller.start()
+        time.sleep(BEFORE)
+        pods = {pod for caller in callers.values() for _, _, pod in caller.found[-5:] if pod}
+        deleted = time.perf_counter()
+        delete = [str(KUBECTL), "delete", "pod", "--wait=false", *sorted(pods)]
+        subprocess.run(delete, env=environment, check=True, capture_output=True)
+        time.sleep(AFTER)
+        for caller in callers.values():
+            caller.stop()
+    finally:
+        for process in running.values():
+            process.terminate()
+            process.wait(10)
+    ways = []
+    for name, caller in callers.items():
+        asked = sorted(Asked(at - deleted, seconds, pod) for at, seconds, pod in caller.found)
+        said = re.findall(r"error: .*", (folder / name).read_text())
+        ways.append(Way(f"{name} {' '.join(TARGET)}", asked, said[-1] if said else ""))
+    return ways
+
+
+def _port(said: Path) -> int:
+    deadline = time.monotonic() + 20
+    while not (found := re.search(r"127\.0\.0\.1:(\d+)", said.read_text())):
+        if time.monotonic() > deadline:
+            raise SystemExit(f"it does not forward: {said.read_text()}")
+        time.sleep(0.02)
+    return int(found[1])
+
+
+# -- the picture --------------------------------------------------------------------------------
+
+
+def picture(ways: Sequence[Way]) -> str:
+    """Two panels side by side, on one scale."""
+    slowest = max(each.seconds for way in ways for each in way.asked if each.pod)
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img">',
+        "<title>A pod is deleted under load: kubectl ends, kfwd goes on</title>",
+        f"<style>{STYLE}</style>",
+        f'<rect class="ground" x="0.5" y="0.5" width="{WIDTH - 1}" height="{HEIGHT - 1}" rx="8"/>',
+    ]
+    for index, way in enumerate(ways):
+        parts += _panel(way, LEFT + index * (PANEL + LEFT), slowest)
+    return "\n".join([*parts, "</svg>", ""])
+
+
+def _panel(way: Way, left: float, slowest: float) -> list[str]:
+    answered = [each for each in way.asked if each.pod]
+    pods = list(dict.fromkeys(each.pod for each in answered))
+    lost = [each for each in way.asked if not each.pod]
+    bottom = TOP + PLOT
+    begin, end = way.asked[0].at, way.asked[-1].at
+    scale = PANEL / (end - begin)
+
+    def x(at: float) -> float:
+        return left + (at - begin) * scale
+
+    def y(seconds: float) -> float:
+        return bottom - 8 - (PLOT - 24) * min(seconds, slowest) / slowest
+
+    parts = [
+        f'<text class="name" x="{left}" y="34">{escape(way.command)}</text>',
+        f'<path class="axis" d="M{left} {bottom}H{left + PANEL}M{left} {bottom}V{TOP}"/>',
+        f'<path class="deleted" d="M{x(0):.1f} {bottom}V{TOP - 14}"/>',
+        _note(x(0) + 6, TOP - 5, "its pod is deleted"),
+        _note(left + PANEL, bottom + 17, f"{end:.0f} s after", at_end=True),
+        _note(left, bottom + 17, f"{-begin:.0f} s before"),
+        _note(left - 6, y(slowest) + 4, f"{slowest * 1000:.0f} ms", at_end=True),
+        _note(left - 6, bottom - 4, "0", at_end=True),
+    ]
+    for each in answered:
+        kind = f"pod{min(pods.index(each.pod), 2)}"
+        parts.append(
+            f'<circle class="{kind}" cx="{x(each.at):.1f}" cy="{y(each.seconds):.1f}" r="2.6"/>'
+        )
+    for each in lost:
+        at = x(each.at)
+        parts.append(f'<path class="lost" d="M{at - 3:.1f} {bottom - 14}l6 6m0 -6l-6 6"/>')
+    return parts + _words(way, left, pods, len(lost))
+
+
+def _note(x: float, y: float, text: str, *, at_end: bool = False) -> str:
+    anchor = ' text-anchor="end"' if at_end else ""
+    return f'<text class="small" x="{x:.1f}" y="{y:.1f}"{anchor}>{text}</text>'
+
+
+def _words(way: Way, left: float, pods: list[str], lost: int) -> list[str]:
+    """What it means, below."""
+    after = sum(each.at > 0 for each in way.asked)
+    chain = " → ".join(pods)
+    first = f"{after} requests after that; {lost} not answered"
+    good = "" if lost else " good"
+    said = f'<text class="said" x="{left}" y="56">{escape(way.said)}</text>' if way.said else ""
+    return [
+        said,
+        f'<text class="{good}" x="{left}" y="{TOP + PLOT + 44}">{first}</text>',
+        f'<text class="small" x="{left}" y="{TOP + PLOT + 66}">answered by {escape(chain)}</text>',
+    ]
+
+
+def main() -> None:
+    """Run, and draw."""
+    with MiniCluster() as cluster, tempfile.TemporaryDirectory() as folder:
+        ways = run(cluster.kubeconfig, Path(folder))
+    PICTURE.write_text(picture(ways))
+    for way in ways:
+        print(way.command, len(way.asked), sum(not each.pod for each in way.asked), way.said)
+
+
+if __name__ == "__main__":
+    main()

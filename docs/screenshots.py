@@ -1,0 +1,165 @@
+"""Takes the pictures of a notebook anew: `python docs/screenshots.py [NAME...]`.
+
+Each is of a real JupyterLab in a real browser, with a cluster and traffic of its own. Take them
+when what they show has changed, and look at them before you commit them.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT / "tests" / "browser"), str(ROOT / "tests"), str(ROOT)]
+
+from conftest import Lab
+from peers.jupyter_server import browser
+
+PICTURES = ROOT / "docs" / "pictures"
+
+WIDTH, HEIGHT, SCALE = 1330, 1700, 1.5
+
+STILL = """
+.jp-InputPrompt, .jp-OutputPrompt { opacity: .55 }
+.jp-Notebook-footer, .jp-Collapser, .jp-cell-toolbar { display: none !important }
+"""
+"""What a person has on the screen, and a reader of the picture need not see."""
+
+UP = "%load_ext kfwd_nb\n%kfwd up"
+
+BEGIN_DOWNLOAD = """\
+import socket
+reader = socket.create_connection(("127.0.0.1", 8888))
+reader.sendall(b"GET /bytes/900000000 HTTP/1.1\\r\\nHost: web\\r\\n\\r\\n")"""
+
+READ_SLOWLY = """
+import threading
+def read():
+    while reader.recv(400_000):
+        threading.Event().wait(0.02)
+threading.Thread(target=read, daemon=True).start()"""
+
+ASK = """\
+import threading, time, urllib.request
+def ask(url, pause):
+    while True:
+        urllib.request.urlopen(url).read()
+        time.sleep(pause)
+for each in (("http://127.0.0.1:8888/bytes/300000", 0.08), ("http://127.0.0.1:8080/", 0.2)):
+    threading.Thread(target=ask, args=each, daemon=True).start()"""
+
+
+def first_forward(lab: Lab) -> None:
+    """Load, up, forward, a page; the table with a connection that moves."""
+    notebook = lab.open(
+        "%load_ext kfwd_nb",
+        "%kfwd up",
+        "web = %portforward web 8888:80",
+        "import urllib.request\n\nprint(urllib.request.urlopen(web.url()).read().decode())",
+        BEGIN_DOWNLOAD + READ_SLOWLY,
+        "for size in (40000, 80000, 120000):\n"
+        "    urllib.request.urlopen(web.url('http', f'/bytes/{size}')).read()",
+        width=WIDTH,
+        height=HEIGHT,
+    )
+    run(notebook)
+    notebook.page.locator('.jp-OutputArea .kfwd [data-forward="web"] .count').first.click()
+    take(notebook, "first-forward", 0, 3, seconds=20)
+
+
+def hops(lab: Lab) -> None:
+    """A download whose reader does not read."""
+    cells = (UP, "%portforward web 8888:80", "%portforward --hops web", BEGIN_DOWNLOAD)
+    notebook = lab.open(*cells, width=WIDTH, height=HEIGHT)
+    run(notebook)
+    take(notebook, "hops", 2, 2, seconds=6)
+
+
+def play(lab: Lab) -> None:
+    """A request, at the step at which the node agent connects the pod's port."""
+    cells = (
+        f"{UP}\nimport urllib.request",
+        "fwd = %portforward web :80",
+        "with fwd.trace() as trace:\n    urllib.request.urlopen(fwd.url()).read()\ntrace.play()",
+    )
+    notebook = lab.open(*cells, width=WIDTH, height=HEIGHT)
+    run(notebook)
+    after = notebook.page.locator(".jp-OutputArea button", has_text="next").first
+    for _ in range(2):
+        after.click()
+        notebook.page.wait_for_timeout(1500)
+    take(notebook, "play", 2, 2, seconds=2)
+
+
+def dashboard(lab: Lab) -> None:
+    """Three forwards, two of them with traffic."""
+    forwards = ("web 8888:80", "svc/api 8080:80 --balance", "db 5433:5432")
+    cells = (
+        UP,
+        "\n".join(f"%portforward {each}" for each in forwards),
+        "import kfwd_nb\n\nkfwd_nb.Dashboard()",
+        ASK,
+    )
+    notebook = lab.open(*cells, width=1560, height=HEIGHT)
+    run(notebook)
+    take(notebook, "dashboard", 2, 2, seconds=70)
+
+
+def run(notebook: Any) -> None:
+    """Run all cells, and hide what does not belong into a picture."""
+    notebook.run_all()
+    notebook.page.add_style_tag(content=STILL)
+
+
+def take(notebook: Any, name: str, first: int, last: int, *, seconds: float) -> None:
+    """Take the cells from `first` to `last`, after so many seconds."""
+    page = notebook.page
+    page.wait_for_timeout(seconds * 1000)
+    page.evaluate("document.activeElement.blur()")
+    page.mouse.move(2, 2)
+    cells = page.locator(".jp-CodeCell")
+    top, bottom = cells.nth(first).bounding_box(), cells.nth(last).bounding_box()
+    page.screenshot(
+        path=PICTURES / f"{name}.png",
+        clip={
+            "x": top["x"],
+            "y": top["y"] - 4,
+            "width": top["width"],
+            "height": bottom["y"] + bottom["height"] - top["y"] + 8,
+        },
+    )
+
+
+class Sharp:
+    """A browser whose pages have more pixels."""
+
+    def __init__(self, chrome: Any) -> None:
+        self._chrome = chrome
+
+    def new_context(self, **options: Any) -> Any:
+        """As the browser's own."""
+        return self._chrome.new_context(device_scale_factor=SCALE, **options)
+
+
+TAKERS: dict[str, Callable[[Lab], None]] = {
+    "first-forward": first_forward,
+    "hops": hops,
+    "play": play,
+    "dashboard": dashboard,
+}
+
+
+def main() -> None:
+    """Take those that are named, or all; each in a JupyterLab of its own."""
+    for name in sys.argv[1:] or TAKERS:
+        with tempfile.TemporaryDirectory() as folder, browser() as chrome:
+            lab = Lab(Path(folder), Sharp(chrome))
+            with lab.server:
+                TAKERS[name](lab)
+
+
+if __name__ == "__main__":
+    main()
