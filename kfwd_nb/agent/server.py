@@ -7,6 +7,7 @@
 | `GET /pods` | all pods |
 | `GET /pods?watch=1` | all pods, one a line, then each that changes |
 | `CONNECT NAME.NAMESPACE.pod:PORT` | accepted when the port inside the pod is connected |
+| `GET /kfwd/hops` | what it knows of those connections (`protocol.hops`) |
 """
 
 from __future__ import annotations
@@ -117,6 +118,10 @@ class AgentHandler:
                 return _json(await self._pods.delete(namespace, name))
         raise NotFoundError(f"the node agent has no {request.method} {url.path}.")
 
+    async def admit(self, request: Request) -> None:
+        """The relay may hear of its connections."""
+        _check_relay(request.identity)
+
     async def upgrade(self, request: Request) -> Response:
         """The relay asks by HTTP/2: there is no protocol to switch to."""
         return await self.request(request)
@@ -138,11 +143,11 @@ class AgentHandler:
         worker = self._pods.find(wanted.namespace, wanted.name)
         notes = stream.notes
         if notes is not None:
-            notes.add("up", f"connects to port {wanted.port}, {self._connector.how}")
+            notes.add("up", "connects", f"to port {wanted.port}, {self._connector.how}")
         opened = await self._connector.open(worker.place, wanted.port)
         try:
             if notes is not None:
-                notes.add("down", "accepts: somebody listens there")
+                notes.add("down", "accepts", "somebody listens there")
             stream.accept({POD_HEADER: worker.name, NODE_HEADER: self._node})
         except BaseException:
             opened.close()

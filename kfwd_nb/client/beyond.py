@@ -12,15 +12,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kfwd_nb.protocol.hops import HopReport, Note
+from kfwd_nb.protocol.hops import HopReport, Note, NoteKind
 
 if TYPE_CHECKING:
     from kfwd_nb.client.trace import TracedFrame
-
-PASSES = "passes"
-"""How the notes of payload and of ends begin."""
-
-FORGETS = "forgets the connection"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +34,8 @@ class Seen:
         place: 1 for the relay, 2 for the node agent.
         hop: its name.
         way: `up` or `down`.
-        text: what, in words.
+        kind: what; see `protocol.hops.NoteKind`.
+        detail: whom, by what or why, in words.
         octets: of payload.
         until: seconds since the trace began, within the bounds that the module tells of.
     """
@@ -47,7 +43,8 @@ class Seen:
     place: int
     hop: str
     way: str
-    text: str
+    kind: NoteKind
+    detail: str
     octets: int
     until: float
 
@@ -90,7 +87,7 @@ def seen(frames: Sequence[TracedFrame], hops: Sequence[Beyond]) -> list[Seen]:
         if origin is None:
             break
         found += [
-            Seen(place, hop.hop, each.way, each.text, each.octets, origin + each.time)
+            Seen(place, hop.hop, each.way, each.kind, each.detail, each.octets, origin + each.time)
             for each in hop.notes
             if _is_news(each, place)
         ]
@@ -100,8 +97,8 @@ def seen(frames: Sequence[TracedFrame], hops: Sequence[Beyond]) -> list[Seen]:
 
 def _is_news(note: Note, place: int) -> bool:
     """What the relay sends back is in the client's frames; a clean end is no step of its own."""
-    if note.text.startswith(FORGETS):
-        return note.text != FORGETS
+    if note.kind == "forgets":
+        return note.detail != ""
     return place > 1 or note.way == "up"
 
 
@@ -118,8 +115,8 @@ def _marks_of_frames(frames: Sequence[TracedFrame]) -> _Marks:
 
 
 def _marks_of_notes(notes: Sequence[Note], origin: float) -> _Marks:
-    payload = [each for each in notes if each.text.startswith(PASSES)]
-    other = [each for each in notes if not each.text.startswith((PASSES, FORGETS))]
+    payload = [each for each in notes if each.kind in ("passes", "ends")]
+    other = [each for each in notes if each.kind in ("asks", "connects", "accepts")]
     return _Marks(
         _first(origin + each.time for each in other if each.way == "up"),
         _first(origin + each.time for each in other if each.way == "down"),

@@ -22,6 +22,7 @@ from kfwd_nb.client.links import Link, browser
 from kfwd_nb.client.listener import ForwardedPort
 from kfwd_nb.client.listeners import Listeners
 from kfwd_nb.client.log import EventStream
+from kfwd_nb.client.looks import Looks
 from kfwd_nb.client.loops import LoopName, Runner, runner
 from kfwd_nb.client.pod_socket import PodSocket
 from kfwd_nb.client.reasons import Reason
@@ -101,7 +102,7 @@ class Forward(Displayable):
         self._dialer: Dialer | None = None
         self._listeners = Listeners(parameters.target, parameters.namespace)
         self._sessions: Sessions | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._looks = Looks()
         self._books = Books()
         self._cause = ""
         self._ending: asyncio.Task[None] | None = None
@@ -339,20 +340,31 @@ class Forward(Displayable):
         """Where the octets of its open connections are now, at each hop of the way.
 
         The relay and the node agent are asked, which takes as long as they take to answer, and
-        `survey.PATIENCE` at the most. On a foreign cluster all but our own end is invisible.
+        `survey.PATIENCE` at the most. If something waits that was not seen before, it is looked at
+        twice, `hops.STANDS_AFTER` seconds apart, to tell what stands from what moves. On a foreign
+        cluster all but our own end is invisible.
 
         Raises:
             UsageError: the forward does not listen.
         """
-        return self._runner.run(self._survey())
+        return self._runner.run(self._survey_twice())
 
     async def hops_async(self) -> HopView:
         """`hops`, awaited on any loop."""
-        return await self._runner.run_async(self._survey())
+        return await self._runner.run_async(self._survey_twice())
 
     def hops_soon(self) -> concurrent.futures.Future[HopView]:
-        """`hops`, without waiting for the answer."""
+        """One look of `hops`, without waiting for the answer."""
         return self._runner.begin(self._survey())
+
+    async def _survey_twice(self) -> HopView:
+        from kfwd_nb.client.hops import STANDS_AFTER
+
+        view = await self._survey()
+        if view.waits:
+            await asyncio.sleep(STANDS_AFTER)
+            view = await self._survey()
+        return view
 
     async def _survey(self) -> HopView:
         from kfwd_nb.client.survey import survey
@@ -360,7 +372,9 @@ class Forward(Displayable):
         if self._dialer is None or not self.ready:
             raise UsageError(f"{self.name} is {self.state}: there is no way to look at.")
         sessions = list(self._books.open.values())
-        return await survey(self.name, self._ways(), self.dialect, sessions, self._dialer.tunnel)
+        return await survey(
+            self.name, self._ways(), self.dialect, sessions, self._dialer.tunnel, self._looks
+        )
 
     def _untrace(self, trace: Trace) -> None:
         """The trace was stopped: connections are ordinary ones again, if it was the last."""

@@ -67,7 +67,8 @@ class FlowView:
         node: whose agent opened the port.
         up: octets at each of `PLACES` on their way to the pod; None where it is not visible.
         down: the same for the way back.
-        still_up: seconds since an octet moved up anywhere on the way; None before the first.
+        still_up: seconds in which nothing has moved on the way up, from look to look; None where
+            there was no look before.
         still_down: the same for the way back.
         pod_rtt: seconds, of the agent's socket into the pod.
     """
@@ -115,6 +116,7 @@ class LinkView:
         round_trip: seconds; None where nobody tells, or where no answer came.
         measured: how it was: `PING` and its answer, or `TCP` by the kernel.
         trouble: what is wrong, in words.
+        unanswered: a PING was not answered in time.
     """
 
     name: str
@@ -123,6 +125,7 @@ class LinkView:
     round_trip: float | None
     measured: str
     trouble: str = ""
+    unanswered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,13 +153,25 @@ class HopView(Displayable):
     more: int = 0
 
     def octets(self, direction: Direction, place: str) -> int | None:
-        """Of all connections at one of `PLACES`; None where it is not visible."""
+        """Of all connections at one of `PLACES`; None where that is not known of all of them."""
         index = PLACES.index(place)
         counts = [getattr(flow, direction)[index] for flow in self.flows]
-        known = [each for each in counts if each is not None]
         if not counts:
-            return 0 if not self.why or index < 2 else None
-        return sum(known) if known else None
+            return 0 if index < 2 or self._told(index) else None
+        return None if None in counts else sum(counts)
+
+    def _told(self, index: int) -> bool:
+        """The hops up to that place have answered."""
+        return not self.why and not any(each.trouble for each in self.links[: index // 2])
+
+    @property
+    def waits(self) -> bool:
+        """Octets are on their way of which nobody knows yet whether they move."""
+        return any(
+            any(places) and still is None
+            for each in self.flows
+            for places, still in ((each.up, each.still_up), (each.down, each.still_down))
+        )
 
     @property
     def stands(self) -> tuple[str, ...]:

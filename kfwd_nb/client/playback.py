@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from kfwd_nb.client.beyond import Beyond, Seen, seen
 from kfwd_nb.client.display import Displayable
 from kfwd_nb.errors import UsageError
-from kfwd_nb.protocol.hops import PATH
 
 if TYPE_CHECKING:
     from kfwd_nb.client.trace import TracedFrame
@@ -124,8 +123,6 @@ def requests(frames: Sequence[TracedFrame]) -> list[list[TracedFrame]]:
 def _opened(frame: TracedFrame) -> str:
     """What the streams that this frame opens have in common; empty if it opens none."""
     if frame.type == "HEADERS" and frame.layer == "HTTP/2":
-        if dict(frame.fields).get(":path", "").startswith(PATH):
-            return ""  # our own question what the hops have noted
         return f"stream {frame.stream}"
     if frame.type == "SYN_STREAM":
         return f"request {dict(frame.fields).get('requestid', frame.stream)}"
@@ -159,8 +156,8 @@ def merged(steps: Sequence[Step], beyond: Sequence[Seen]) -> list[Step | Seen]:
 
 
 def _same(last: Seen, each: Seen) -> bool:
-    kept = last.place, last.way, last.text
-    return bool(each.octets) and kept == (each.place, each.way, each.text)
+    kept = last.place, last.way, last.kind
+    return bool(each.octets) and kept == (each.place, each.way, each.kind)
 
 
 def _goes_on(first: TracedFrame, frame: TracedFrame) -> bool:

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 from kfwd_nb.client.dialed_stream import DialedStream
 from kfwd_nb.client.half_close import peer_unread
 from kfwd_nb.client.hops import LINKS, UNSEEN, FlowView, HopView, LinkView
+from kfwd_nb.client.looks import Looks
 from kfwd_nb.errors import KfwdError
 from kfwd_nb.protocol.hops import MAX_STREAMS, Flow, HopReport, Link, Way
-from kfwd_nb.transport.hops import ask, link_of, tls_words, way
+from kfwd_nb.transport.hops import PATIENCE as PING
+from kfwd_nb.transport.hops import look, tls_words, way
 from kfwd_nb.transport.pair_stream import PairStream
 from kfwd_nb.transport.socket_facts import socket_facts
 from kfwd_nb.transport.sockets import SocketStream
@@ -44,7 +46,12 @@ class _Heard:
 
 
 async def survey(
-    name: str, ports: str, dialect: str, sessions: Iterable[Session], tunnel: Tunnel | None
+    name: str,
+    ports: str,
+    dialect: str,
+    sessions: Iterable[Session],
+    tunnel: Tunnel | None,
+    looks: Looks,
 ) -> HopView:
     """Ask about those connections.
 
@@ -54,6 +61,7 @@ async def survey(
         dialect: the wire to the cluster.
         sessions: its connections.
         tunnel: to the relay, for when none is open; None where there is none.
+        looks: what was seen of them before.
     """
     coupled = [(each, each.pump) for each in sessions if each.pump is not None]
     chosen = coupled[-MAX_STREAMS:]
@@ -66,9 +74,10 @@ async def survey(
         first = _upgraded_link(dialect, [pump for _, pump in chosen])
         links = (first, _unseen(LINKS[1]), _unseen(LINKS[2]))
     flows = tuple(
-        _flow(session, pump, towards, heard)
+        _flow(session, pump, towards, heard, looks)
         for (session, pump), towards in zip(chosen, down, strict=True)
     )
+    looks.keep({(each.number, way) for each in flows for way in ("up", "down")})
     why = "" if dialect == "connect" else NO_RELAY
     return HopView(name, ports, dialect, time.time(), why, links, flows, len(coupled) - len(chosen))
 
@@ -98,7 +107,9 @@ async def _ask_all(pumps: Sequence[Pump], tunnel: Tunnel | None) -> _Heard:
     if not streams and tunnel is not None:
         streams[tunnel] = []
     heard = _Heard()
-    answers = await asyncio.gather(*(_ask_one(each, ids) for each, ids in streams.items()))
+    answers = await asyncio.gather(
+        *(look(each, ids, timeout=PATIENCE) for each, ids in streams.items())
+    )
     for asked, (link, report) in zip(streams, answers, strict=True):
         heard.links.append(link)
         if isinstance(report, KfwdError):
@@ -109,15 +120,6 @@ async def _ask_all(pumps: Sequence[Pump], tunnel: Tunnel | None) -> _Heard:
         for flow in report.flows:
             heard.flows[asked, flow.stream] = [flow, *_further(report, flow)]
     return heard
-
-
-async def _ask_one(tunnel: Tunnel, streams: list[int]) -> tuple[Link, HopReport | KfwdError]:
-    link = asyncio.ensure_future(link_of(tunnel))
-    try:
-        report: HopReport | KfwdError = await ask(tunnel, streams, timeout=PATIENCE)
-    except KfwdError as error:
-        report = error
-    return await link, report
 
 
 def _further(report: HopReport, flow: Flow) -> list[Flow]:
@@ -146,11 +148,12 @@ def _tunnel_link(name: str, links: Sequence[Link], troubles: Sequence[str]) -> L
     pings = [each.ping for each in links]
     trip = max((each for each in pings if each is not None), default=None)
     said = list(troubles)
-    if links and None in pings:
+    unanswered = None in pings
+    if unanswered:
         silent = max(each.silence for each in links if each.ping is None)
-        said.insert(0, f"a PING is not answered; last heard {silent:.1f} s ago")
+        said.insert(0, f"a PING is not answered within {PING:.0f} s; last heard {silent:.1f} s ago")
     tls = links[0].tls if links else None
-    return LinkView(name, "HTTP/2", tls, trip, "PING", "; ".join(said))
+    return LinkView(name, "HTTP/2", tls, trip, "PING", "; ".join(said), unanswered)
 
 
 # -- the dialects websocket and spdy ---------------------------------------------------------------
@@ -180,7 +183,7 @@ def _unseen(name: str) -> LinkView:
 # -- one connection --------------------------------------------------------------------------------
 
 
-def _flow(session: Session, pump: Pump, down: Way, heard: _Heard) -> FlowView:
+def _flow(session: Session, pump: Pump, down: Way, heard: _Heard, looks: Looks) -> FlowView:
     """Put together what each hop has told of it."""
     up, (unread, untaken) = way(pump.sides[0]), _local(pump)
     key = _tunnel_of(carrier(pump.sides[1].stream))
@@ -189,8 +192,11 @@ def _flow(session: Session, pump: Pump, down: Way, heard: _Heard) -> FlowView:
     agent = flows[1] if len(flows) > 1 else None
     into = agent.socket if agent is not None else None
     connection = session.connection
+    number, now = connection.number, asyncio.get_running_loop().time()
+    seen_up = unread, up, [each.up for each in flows], into and into.unsent
+    seen_down = untaken, down, [each.down for each in flows], into and into.unread
     return FlowView(
-        connection.number,
+        number,
         connection.pod,
         connection.node,
         (
@@ -205,8 +211,8 @@ def _flow(session: Session, pump: Pump, down: Way, heard: _Heard) -> FlowView:
             *_back(down, relay.down if relay else None, agent.down if agent else None),
             into.unread if into is not None else None,
         ),
-        _last_move(up, *(each.up for each in flows)),
-        _last_move(down, *(each.down for each in flows)),
+        looks.still((number, "up"), seen_up, now),
+        looks.still((number, "down"), seen_down, now),
         into.rtt if into is not None else None,
     )
 
@@ -238,8 +244,3 @@ def _between(client: Way, relay: Way | None, agent: Way | None) -> tuple[int | N
 def _back(client: Way, relay: Way | None, agent: Way | None) -> tuple[int | None, ...]:
     """The same places on the way down."""
     return _apart(relay, client), _held(relay), _apart(agent, relay), _held(agent)
-
-
-def _last_move(*ways: Way) -> float | None:
-    """Seconds since the last octet moved at any hop."""
-    return min((each.still for each in ways if each.still is not None), default=None)

@@ -25,7 +25,7 @@ from kfwd_nb.client.display import Displayable
 from kfwd_nb.client.playback import Playback, playback
 from kfwd_nb.errors import ConfigError, KfwdError, UsageError
 from kfwd_nb.protocol.dissect import Dissector, Frame, dissector
-from kfwd_nb.protocol.hops import MAX_NOTED
+from kfwd_nb.protocol.hops import MAX_NOTED, PATH
 from kfwd_nb.transport.hops import ask
 
 if TYPE_CHECKING:
@@ -45,6 +45,12 @@ the answer that the program was waiting for."""
 
 LOOK_AGAIN = 0.005
 """Seconds between two looks whether they have come."""
+
+MAX_QUESTIONS = 16
+"""Questions about the hops, the last ones, whose frames are known to be none of the program's."""
+
+PATIENCE = 2.5
+"""Seconds that the relay may take to tell what it has noted: it asks the node agents itself."""
 
 Direction = Literal["out", "in"]
 
@@ -115,6 +121,7 @@ class Trace(Displayable, Sequence[TracedFrame]):
         self._wires = itertools.count(1)
         self._run = run
         self._noted: deque[tuple[int, Tunnel, int]] = deque(maxlen=MAX_NOTED)
+        self._questions: deque[tuple[int, int]] = deque(maxlen=MAX_QUESTIONS)
         self._beyond: dict[tuple[int, int], tuple[Beyond, ...]] = {}
 
     # -- what a person asks -----------------------------------------------------------------------
@@ -212,7 +219,8 @@ class Trace(Displayable, Sequence[TracedFrame]):
         while self._waits(deadline):
             time.sleep(LOOK_AGAIN)
         self.stop()
-        self._fetch()
+        if error is None:
+            self._fetch()
 
     async def __aenter__(self) -> Self:
         return self
@@ -227,7 +235,8 @@ class Trace(Displayable, Sequence[TracedFrame]):
         while self._waits(deadline):  # noqa: ASYNC110 - the forward may be on another loop
             await asyncio.sleep(LOOK_AGAIN)
         self.stop()
-        await asyncio.to_thread(self._fetch)
+        if error is None:
+            await asyncio.to_thread(self._fetch)
 
     def _waits(self, deadline: float) -> bool:
         return self.recording and not self._settled() and time.monotonic() < deadline
@@ -244,15 +253,19 @@ class Trace(Displayable, Sequence[TracedFrame]):
 
     async def _ask(self) -> None:
         """Fetch what the hops beyond have noted, as far as their tunnels still stand."""
-        for tunnel in {each[1] for each in self._noted}:
-            streams = {stream: wire for wire, on, stream in self._noted if on is tunnel}
-            try:
-                report = await ask(tunnel, list(streams), notes=True)
-            except KfwdError:
-                continue  # what was fetched before stays
-            for stream, wire in streams.items():
-                if found := beyond(report, stream):
-                    self._beyond[wire, stream] = found
+        kept = {(wire, stream) for wire, _, stream in self._noted}
+        self._beyond = {key: each for key, each in self._beyond.items() if key in kept}
+        await asyncio.gather(*(self._ask_one(each) for each in {on for _, on, _ in self._noted}))
+
+    async def _ask_one(self, tunnel: Tunnel) -> None:
+        streams = {stream: wire for wire, on, stream in self._noted if on is tunnel}
+        try:
+            report = await ask(tunnel, list(streams), notes=True, timeout=PATIENCE)
+        except KfwdError:
+            return  # what was fetched before stays
+        for stream, wire in streams.items():
+            if found := beyond(report, stream):
+                self._beyond[wire, stream] = found
 
     def record(self, wire: int, direction: Direction, frames: list[Frame]) -> None:
         """Frames have passed on a connection."""
@@ -260,6 +273,7 @@ class Trace(Displayable, Sequence[TracedFrame]):
         with self._lock:
             if not self.recording:
                 return
+            frames = [each for each in frames if not self._is_question(wire, each)]
             self._count += len(frames)
             self._frames.extend(
                 TracedFrame(
@@ -271,6 +285,15 @@ class Trace(Displayable, Sequence[TracedFrame]):
                 )
                 for each in frames
             )
+
+    def _is_question(self, wire: int, frame: Frame) -> bool:
+        """It is of a question about the hops: who looks on is not what is looked at."""
+        if frame.stream is None:
+            return False
+        key = wire, frame.stream
+        if dict(frame.fields).get(":path", "").startswith(PATH):
+            self._questions.append(key)
+        return key in self._questions
 
 
 COLUMNS = ("time", "direction", "wire", "layer", "type", "stream", "length", "flags", "details")

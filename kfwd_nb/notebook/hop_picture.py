@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kfwd_nb.client.hops import PLACES, UNSEEN, LinkView
 from kfwd_nb.errors import printable
 from kfwd_nb.notebook.render import Bundle, columns, rendered
-from kfwd_nb.notebook.units import bytes_text, duration_text
+from kfwd_nb.notebook.units import bytes_text, clock, duration_text
 
 if TYPE_CHECKING:
     from kfwd_nb.client.hops import HopView
@@ -26,6 +27,11 @@ MAX_ROWS = 10
 """Connections that get a row of their own: those that stand still, then the newest."""
 
 HEAD = ("#", "pod", "node", "up: on the way", "down: on the way", "stands still")
+
+KEY = (
+    "as of {}; → to the pod, ← back: octets on their way. What a box holds is counted by its own "
+    "process, what lies between two is the difference of their counts"
+)
 
 ALONE = "no connection is open: nothing is on its way"
 
@@ -73,7 +79,7 @@ class Span:
         down: octets on the way down.
         trip: the round trip.
         tls: version of TLS, or that there is none.
-        trouble: something is wrong with it.
+        unanswered: a PING was not answered.
         hidden: nobody tells.
     """
 
@@ -83,7 +89,7 @@ class Span:
     down: str
     trip: str
     tls: str
-    trouble: bool
+    unanswered: bool
     hidden: bool
 
     @property
@@ -109,6 +115,7 @@ class HopPicture:
     lines: tuple[str, ...]
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    key: str
 
     @property
     def label(self) -> str:
@@ -129,6 +136,7 @@ def hops_text(picture: HopPicture) -> str:
     lines += picture.lines
     if picture.rows:
         lines += columns([picture.head, *picture.rows])
+    lines.append(picture.key)
     return printable("\n".join(lines))
 
 
@@ -182,6 +190,7 @@ def drawn(view: HopView, note: str = "") -> HopPicture:
         tuple(lines),
         HEAD,
         _rows(view),
+        KEY.format(clock(view.at)),
     )
 
 
@@ -196,7 +205,7 @@ def _span(view: HopView, link: LinkView, place: int) -> Span:
         "" if down is None else f"← {bytes_text(down)}",
         f"{link.measured} {trip}" if trip else "",
         "" if link.tls is None or hidden else (link.tls.partition(" ")[0] or "no TLS"),
-        bool(link.trouble),
+        link.unanswered,
         hidden,
     )
 
@@ -208,6 +217,7 @@ def _held(view: HopView, place: str) -> str:
 
 def _client_words(view: HopView) -> str:
     """What the client holds, with what the local program has not read and what we have not."""
+    # Where the kernel does not tell of its sockets (not Linux) it is what we hold ourselves.
     up = sum(view.octets("up", place) or 0 for place in PLACES[:2])
     down = sum(view.octets("down", place) or 0 for place in PLACES[:2])
     return _holds(up, down)
@@ -225,12 +235,17 @@ def _rows(view: HopView) -> tuple[tuple[str, ...], ...]:
             str(each.number),
             each.pod,
             each.node,
-            bytes_text(sum(octets or 0 for octets in each.up)),
-            bytes_text(sum(octets or 0 for octets in each.down)),
+            _sum(each.up),
+            _sum(each.down),
             each.stands,
         )
         for each in flows
     )
+
+
+def _sum(places: Sequence[int | None]) -> str:
+    known = bytes_text(sum(octets or 0 for octets in places))
+    return f"{known} where it is visible" if None in places else known
 
 
 def _named(names: list[str], noun: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kfwd_nb.client.beyond import PASSES, Seen
+from kfwd_nb.client.beyond import Seen
 from kfwd_nb.client.playback import gaps
 from kfwd_nb.errors import printable
 from kfwd_nb.notebook.render import Bundle, rendered
@@ -18,6 +18,7 @@ from kfwd_nb.notebook.units import bytes_text, duration_text
 if TYPE_CHECKING:
     from kfwd_nb.client.playback import Playback, Step
     from kfwd_nb.client.trace import TracedFrame
+    from kfwd_nb.protocol.hops import NoteKind
 
 COLOURS = {"out": "#2f7fd6", "in": "#c2600f"}
 """Of the arrows to the pod and back; both stand out from white and from black."""
@@ -213,23 +214,34 @@ def _frame(number: int, step: Step, boxes: tuple[Box, ...], when: str) -> Pictur
 
 def _seen(number: int, step: Seen, boxes: tuple[Box, ...], when: str) -> Picture:
     """What the relay or the node agent did: upwards it sends on, downwards it has read."""
-    way = _WAYS[step.way]
-    passes = step.way == "down" and step.text.startswith(PASSES)
-    spans = {"up": [step.place], "down": [step.place, step.place - 1]}[step.way]
+    short, words = _NOTES[step.kind]
+    if step.way == "up":
+        spans = [step.place]
+    else:
+        reads = step.kind in ("passes", "ends")
+        spans = [step.place, step.place - 1] if reads else [step.place - 1]
+    said = f"{step.hop} {words} {step.detail}".rstrip()
     return Picture(
         number=number,
-        arrows=tuple(Arrow(span, way) for span in (spans if passes or way == "out" else spans[1:])),
-        type=next((short for begin, short in _SHORT.items() if step.text.startswith(begin)), "end"),
+        arrows=tuple(Arrow(span, _WAYS[step.way]) for span in spans),
+        type=short,
         size=bytes_text(step.octets) if step.octets else "",
-        facts=f"{step.hop} {step.text}" + (f" · {step.octets} octets" if step.octets else ""),
+        facts=f"{said} · {step.octets} octets" if step.octets else said,
         details="",
         when=f"about {when}",
         boxes=boxes,
     )
 
 
-_SHORT = {"passes on": "bytes", "asks": "CONNECT", "connects": "connect()", "accepts": "200"}
-"""What is written on an arrow, by how a note begins."""
+_NOTES: dict[NoteKind, tuple[str, str]] = {
+    "asks": ("CONNECT", "asks"),
+    "connects": ("connect()", "connects"),
+    "accepts": ("200", "accepts:"),
+    "passes": ("bytes", "passes on"),
+    "ends": ("end", "passes the end on"),
+    "forgets": ("end", "forgets the connection:"),
+}
+"""What is written on an arrow, and how the sentence below it goes, for each kind of note."""
 
 
 def _cut(text: str, length: int) -> str:

@@ -11,6 +11,7 @@ connections. With `notes=1` it tells, too, what it noted of the streams that ask
 from __future__ import annotations
 
 import re
+from typing import Annotated, Literal
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import msgspec
@@ -28,10 +29,21 @@ MAX_STREAMS = 256
 MAX_NOTES = 256
 """Notes that are kept of one stream, the first ones."""
 
+MAX_HOPS = 8
+"""Reports within each other that are read."""
+
+Count = Annotated[int, msgspec.Meta(ge=0)]
+Seconds = Annotated[float, msgspec.Meta(ge=0)]
+
+NoteKind = Literal["asks", "connects", "accepts", "passes", "ends", "forgets"]
+"""`asks` the next hop, `connects` to the port in the pod, `accepts` the stream, `passes` payload
+on, `ends` a direction, `forgets` the stream."""
+
 _STREAM = re.compile(r"[0-9]{1,10}")
 
-MAX_NOTED = 64
-"""Streams of a tunnel whose notes are kept, those that ended included."""
+MAX_NOTED = 256
+"""Streams of a tunnel whose notes are kept, the last ones, those that ended included. A node agent
+has one tunnel, its relay's: there they are those of all clients."""
 
 
 class Way(msgspec.Struct, frozen=True):
@@ -40,12 +52,10 @@ class Way(msgspec.Struct, frozen=True):
     Attributes:
         came: octets that have arrived here.
         went: octets that were given to the kernel or the tunnel onward.
-        still: seconds since the last one came; None before the first.
     """
 
-    came: int
-    went: int
-    still: float | None = None
+    came: Count
+    went: Count
 
 
 class SocketFacts(msgspec.Struct, frozen=True):
@@ -57,9 +67,9 @@ class SocketFacts(msgspec.Struct, frozen=True):
         rtt: seconds, smoothed by the kernel (RFC 6298); None where it does not tell.
     """
 
-    unsent: int
-    unread: int
-    rtt: float | None = None
+    unsent: Count
+    unread: Count
+    rtt: Seconds | None = None
 
 
 class Note(msgspec.Struct, frozen=True):
@@ -68,14 +78,16 @@ class Note(msgspec.Struct, frozen=True):
     Attributes:
         time: seconds since the hop heard of the stream.
         way: `up` to the pod, `down` to the client.
-        text: what, in words.
+        kind: what.
+        detail: whom, by what or why, in words; empty where there is nothing to add.
         octets: of payload that it was about.
     """
 
     time: float
-    way: str
-    text: str
-    octets: int = 0
+    way: Literal["up", "down"]
+    kind: NoteKind
+    detail: str = ""
+    octets: Count = 0
 
 
 class Flow(msgspec.Struct, frozen=True):
@@ -114,13 +126,11 @@ class Link(msgspec.Struct, frozen=True):
         tls: version and cipher.
         ping: seconds from a PING to its answer; None if none came in time.
         silence: seconds since the peer was last heard.
-        unsent: octets of all its streams that the peer's kernel has not taken.
     """
 
     tls: str
-    ping: float | None
-    silence: float
-    unsent: int
+    ping: Seconds | None
+    silence: Seconds
 
 
 class HopReport(msgspec.Struct, frozen=True):
@@ -171,9 +181,26 @@ def read_report(body: bytes) -> HopReport:
     """Decode an answer.
 
     Raises:
-        RemoteProtocolError: it is none.
+        RemoteProtocolError: it is none, or one that contradicts itself.
     """
     try:
-        return msgspec.json.decode(body, type=HopReport)
-    except msgspec.DecodeError as error:
+        report = msgspec.json.decode(body, type=HopReport)
+    except (msgspec.DecodeError, RecursionError) as error:
         raise RemoteProtocolError(f"the answer is no report of a hop: {error}.") from None
+    _check(report, MAX_HOPS)
+    return report
+
+
+def _check(report: HopReport | None, depth: int) -> None:
+    if report is None:
+        return
+    links = len(report.links)
+    named = [each.link for each in report.flows] + [each.link for each in report.noted]
+    if (
+        not depth
+        or not links == len(report.beyond) == len(report.failures)
+        or not all(each is None or 0 <= each < links for each in named)
+    ):
+        raise RemoteProtocolError("the answer is no report of a hop: its links make no sense.")
+    for each in report.beyond:
+        _check(each, depth - 1)

@@ -51,12 +51,12 @@ class Connect:
         onward = Authority("pod", meta.namespace, meta.name, destination.port)
         notes = stream.notes
         if notes is not None:
-            notes.add("up", f"asks node agent {node} for {onward}")
+            notes.add("up", "asks", f"node agent {node} for {onward}")
         wish = None if notes is None else {NOTES_HEADER: "1"}
         inner = await self._nodes.link(node).connect(str(onward), headers=wish)
         if notes is not None:
             notes.onward = inner
-            notes.add("down", "accepts: the node agent has connected the port")
+            notes.add("down", "accepts", "the node agent has connected the port")
         stream.accept({POD_HEADER: f"{meta.namespace}/{meta.name}", NODE_HEADER: node})
         Pump(stream, inner, notes)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,6 +54,7 @@ class Relay:
         self.store = Store()
         self.store.create(Namespace(metadata=ObjectMeta(name=DEFAULT_NAMESPACE)))
         authenticator, authorizer = Authenticator(config.tokens), Authorizer(config.rules)
+        self._authenticator = authenticator
         self._nodes = Nodes(self.store, self._dial)
         self._api = Api(config.cluster, self.store, self._nodes, authenticator, authorizer)
         self._portforward = Portforward(self.store, self._nodes, authenticator, authorizer)
@@ -93,6 +95,10 @@ class Relay:
     async def request(self, request: Request) -> Response:
         """Answer an API request."""
         return await self._api.answer(request)
+
+    async def admit(self, request: Request) -> None:
+        """Whoever is known may hear of the connections of their own tunnel."""
+        self._authenticator.require(request, time.time())
 
     async def upgrade(self, request: Request) -> Response | Switch:
         """Agree to forward ports of a pod; to nothing else."""

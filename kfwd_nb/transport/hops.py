@@ -18,7 +18,6 @@ from kfwd_nb.protocol.hops import (
     Noted,
     SocketFacts,
     Way,
-    asked,
     question,
     read_report,
 )
@@ -44,8 +43,7 @@ PATIENCE = 1.0
 def way(side: Side) -> Way:
     """One direction of a pump: what comes out of that side."""
     stream, onward = side.stream, side.other.stream
-    still = None if side.moved is None else asyncio.get_running_loop().time() - side.moved
-    return Way(side.octets + stream.undelivered, side.octets - onward.unsent, still)
+    return Way(side.octets + stream.undelivered, max(0, side.octets - onward.unsent))
 
 
 def side_of(stream: ByteStream) -> Side | None:
@@ -82,12 +80,8 @@ async def link_of(tunnel: Tunnel) -> Link:
     driver = tunnel.driver
     ping = await driver.ping(PATIENCE)
     transport = driver.transport
-    if transport is None:
-        return Link("", None, driver.silence, 0)
-    tls, sock = transport.get_extra_info("ssl_object"), transport.get_extra_info("socket")
-    facts = socket_facts(sock) if sock is not None else None
-    kernel = facts.unsent if facts is not None else 0
-    return Link(tls_words(tls), ping, driver.silence, transport.get_write_buffer_size() + kernel)
+    tls = transport.get_extra_info("ssl_object") if transport is not None else None
+    return Link(tls_words(tls), ping, driver.silence)
 
 
 def tls_words(tls: object) -> str:
@@ -96,29 +90,25 @@ def tls_words(tls: object) -> str:
     return f"{cipher[1]} {cipher[0]}" if cipher else ""
 
 
-async def answer(driver: Http2Driver, noted: Mapping[int, Notes], hop: Hop, path: str) -> HopReport:
+async def answer(
+    driver: Http2Driver, noted: Mapping[int, Notes], hop: Hop, streams: list[int]
+) -> HopReport:
     """The report that a client asks for on its tunnel.
 
     Args:
         driver: of that tunnel.
-        noted: the notes of its streams that asked for them.
+        noted: the notes that are asked for, by stream.
         hop: who answers.
-        path: of the request.
-
-    Raises:
-        RemoteProtocolError: the question makes no sense.
+        streams: that are asked about.
     """
-    question_ = asked(path)
-    assert question_ is not None
-    streams, wants_notes = question_
     sides = {each: side for each in streams if (side := _side(driver, each)) is not None}
     down = {each: way(side.other) for each, side in sides.items()}
-    kept = {each: noted[each] for each in streams if wants_notes and each in noted}
+    kept = {each: noted[each] for each in streams if each in noted}
     onward = {each: side.other.stream for each, side in sides.items()}
     inner = {each: notes.onward for each, notes in kept.items()}
     tunnels = _tunnels([*onward.values(), *inner.values()])
     answers = await asyncio.gather(
-        *(_beyond(tunnel, ids, notes=wants_notes) for tunnel, ids in tunnels.items())
+        *(look(tunnel, sorted(ids), notes=bool(kept)) for tunnel, ids in tunnels.items())
     )
     places = {tunnel.driver: place for place, tunnel in enumerate(tunnels)}
     flows = []
@@ -129,19 +119,31 @@ async def answer(driver: Http2Driver, noted: Mapping[int, Notes], hop: Hop, path
         hop,
         flows,
         [Noted(each, notes.all(), *_onward(inner[each], places)) for each, notes in kept.items()],
-        *map(list, zip(*answers, strict=True)),
+        [link for link, _ in answers],
+        [None if isinstance(report, KfwdError) else report for _, report in answers],
+        [report.what if isinstance(report, KfwdError) else "" for _, report in answers],
     )
 
 
-async def _beyond(
-    tunnel: Tunnel, streams: set[int], *, notes: bool
-) -> tuple[Link, HopReport | None, str]:
-    """The link to the next hop, and its report or why there is none."""
-    link = asyncio.ensure_future(link_of(tunnel))
-    try:
-        return await link, await ask(tunnel, sorted(streams), notes=notes), ""
-    except KfwdError as error:
-        return await link, None, error.what
+async def look(
+    tunnel: Tunnel,
+    streams: list[int],
+    *,
+    notes: bool = False,
+    timeout: float = PATIENCE,  # noqa: ASYNC109 - an answer that is late says something
+) -> tuple[Link, HopReport | KfwdError]:
+    """The link to the next hop, and its report or why there is none; both are asked at once."""
+    link, report = await asyncio.gather(
+        link_of(tunnel),
+        ask(tunnel, streams, notes=notes, timeout=timeout),
+        return_exceptions=True,
+    )
+    for each in (link, report):
+        if isinstance(each, BaseException) and not isinstance(each, KfwdError):
+            raise each
+    assert isinstance(link, Link)
+    assert isinstance(report, HopReport | KfwdError)
+    return link, report
 
 
 def _side(driver: Http2Driver, stream_id: int) -> Side | None:

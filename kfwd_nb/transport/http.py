@@ -80,6 +80,12 @@ class Handler(Protocol):
     async def request(self, request: Request) -> Response:
         """Answer an API request; a `KfwdError` becomes a Kubernetes Status object."""
 
+    async def admit(self, request: Request) -> None:
+        """Return if who asks may hear of the connections of their own tunnel (`transport.hops`).
+
+        A `KfwdError` refuses.
+        """
+
     async def upgrade(self, request: Request) -> Response | Switch:
         """Answer an HTTP/1.1 request that offers to switch protocols (its `upgrade` field).
 

@@ -76,7 +76,7 @@ class Http2Driver(ConnectionDriver):
         self.outbounds: dict[int, Outbound] = {}
         self.role = role
         self._waiting: deque[Outbound] = deque()
-        self._pings: dict[bytes, tuple[float, asyncio.Future[float]]] = {}
+        self._pings: dict[bytes, tuple[float, asyncio.Future[float | None]]] = {}
 
     # -- transport.driver.ConnectionDriver --------------------------------------------------------
 
@@ -91,8 +91,10 @@ class Http2Driver(ConnectionDriver):
 
     async def ping(self, timeout: float) -> float | None:  # noqa: ASYNC109 - an answer, no error
         """Seconds from a PING to its answer; None if none comes in time (RFC 9113 §6.7)."""
+        if self.over:
+            return None
         payload = os.urandom(8)
-        answered: asyncio.Future[float] = self._loop.create_future()
+        answered: asyncio.Future[float | None] = self._loop.create_future()
         self._pings[payload] = self._loop.time(), answered
         self.connection.ping(payload)
         self.flush()
@@ -106,6 +108,9 @@ class Http2Driver(ConnectionDriver):
 
     def ended(self, error: KfwdError | None) -> None:
         """Tell every stream, then the owner."""
+        for _, answered in self._pings.values():
+            if not answered.done():
+                answered.set_result(None)
         streams, self.streams = self.streams, {}
         for stream in streams.values():
             stream.finish(error or LostError("the tunnel was closed."))

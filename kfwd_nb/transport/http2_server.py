@@ -11,7 +11,7 @@ import msgspec
 
 from kfwd_nb.errors import KfwdError, LostError
 from kfwd_nb.protocol.connect import refusal_of
-from kfwd_nb.protocol.hops import MAX_NOTED, NOTES_HEADER, PATH
+from kfwd_nb.protocol.hops import MAX_NOTED, NOTES_HEADER, asked
 from kfwd_nb.protocol.http2.events import Headers
 from kfwd_nb.transport.hops import answer
 from kfwd_nb.transport.http import (
@@ -157,10 +157,12 @@ class Http2Server:
         await body.complete.wait()
         self._bodies.pop(stream_id, None)
         try:
-            if fields.get(":path", "").startswith(PATH):
-                response = await self._report(fields[":path"])
+            request = self._request(fields, bytes(body.gathered))
+            question = asked(request.path) if request.method == "GET" else None
+            if question is not None:
+                response = await self._report(request, *question)
             else:
-                response = await self._handler.request(self._request(fields, bytes(body.gathered)))
+                response = await self._handler.request(request)
         except KfwdError as error:
             response = status_response(error)
         except Exception:
@@ -173,8 +175,10 @@ class Http2Server:
                 log.exception("%s %s", fields.get(":method"), fields.get(":path"))
             self.driver.reset(stream_id, INTERNAL_ERROR)
 
-    async def _report(self, path: str) -> Response:
-        report = await answer(self.driver, self._noted, self._handler.hop, path)
+    async def _report(self, request: Request, streams: list[int], wants_notes: bool) -> Response:
+        await self._handler.admit(request)
+        noted = self._noted if wants_notes else {}
+        report = await answer(self.driver, noted, self._handler.hop, streams)
         return Response(200, msgspec.json.encode(report))
 
     def _request(self, fields: dict[str, str], body: bytes) -> Request:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from kfwd_nb.errors import KfwdError
-from kfwd_nb.protocol.hops import MAX_NOTES, Note
+from kfwd_nb.protocol.hops import MAX_NOTES, Note, NoteKind
 
 if TYPE_CHECKING:
     from kfwd_nb.transport.tunnel_stream import TunnelStream
 
-_WAYS = ("up", "down")
+_WAYS: tuple[Literal["up"], Literal["down"]] = ("up", "down")
 """What comes out of the pump's first side, which is the client's, and out of the other."""
 
 
@@ -27,10 +27,13 @@ class Notes:
         self._began = time.perf_counter()
         self._notes: list[Note] = []
 
-    def add(self, way: str, text: str, octets: int = 0) -> None:
+    def add(
+        self, way: Literal["up", "down"], kind: NoteKind, detail: str = "", octets: int = 0
+    ) -> None:
         """One more; past `MAX_NOTES` none is kept."""
         if len(self._notes) < MAX_NOTES:
-            self._notes.append(Note(time.perf_counter() - self._began, way, text, octets))
+            since = time.perf_counter() - self._began
+            self._notes.append(Note(since, way, kind, detail, octets))
 
     def all(self) -> list[Note]:
         """A copy."""
@@ -40,13 +43,12 @@ class Notes:
 
     def passed(self, side: int, count: int) -> None:
         """Payload came and went on."""
-        self.add(_WAYS[side], "passes on", count)
+        self.add(_WAYS[side], "passes", octets=count)
 
     def ended(self, side: int) -> None:
         """A half-close."""
-        self.add(_WAYS[side], "passes the end on")
+        self.add(_WAYS[side], "ends")
 
     def finished(self, side: int, error: KfwdError | None) -> None:
         """Both are over."""
-        why = f": {error.what}" if error is not None else ""
-        self.add(_WAYS[side], f"forgets the connection{why}")
+        self.add(_WAYS[side], "forgets", error.what if error is not None else "")

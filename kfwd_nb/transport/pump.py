@@ -16,10 +16,9 @@ class Side:
 
     Attributes:
         octets: that came out of the stream.
-        moved: when the last of them did, by the loop's clock; None before the first.
     """
 
-    __slots__ = ("_time", "ended", "index", "moved", "octets", "other", "over", "pump", "stream")
+    __slots__ = ("ended", "index", "octets", "other", "over", "pump", "stream")
 
     other: Side
 
@@ -30,13 +29,10 @@ class Side:
         self.ended = False
         self.over = False
         self.octets = 0
-        self.moved: float | None = None
-        self._time = asyncio.get_running_loop().time
 
     def data_received(self, buffer: memoryview, start: int, end: int) -> None:
         """Count, and pass on."""
         self.octets += end - start
-        self.moved = self._time()
         if self.pump.observer is not None:
             self.pump.observer.passed(self.index, end - start)
         if not self.other.stream.write(buffer, start, end):

@@ -23,7 +23,7 @@ def socket_facts(sock: socket.socket) -> SocketFacts | None:
     try:
         unsent = _queue(sock, termios.TIOCOUTQ)
         unread = _queue(sock, termios.FIONREAD)
-    except OSError:  # closed meanwhile
+    except (OSError, ValueError):  # closed meanwhile
         return None
     try:
         (rtt,) = _RTT.unpack_from(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _RTT.size))

@@ -71,8 +71,10 @@ def test_nothing_does_not_stand():
 
 def test_sums_are_of_what_is_known():
     unseen = (None,) * len(PLACES)
-    both = view(flow(up=at(relay=3)), flow(up=at(relay=4)), flow(up=unseen))
+    both = view(flow(up=at(relay=3)), flow(up=at(relay=4)))
     assert both.octets("up", "relay") == 7
+    some = view(flow(up=at(relay=3)), flow(up=unseen))
+    assert some.octets("up", "relay") is None, "a part is not the sum"
     assert view(flow(up=unseen)).octets("up", "relay") is None
 
 

@@ -110,4 +110,4 @@ def test_a_trace_plays_its_last_request():
     assert trace.play().number == 2
     assert trace.play(1).steps[0].frame == trace[0]
     assert repr(trace.play()) == "<Playback of web: request 2, 1 steps>"
-    assert trace.play()._repr_mimebundle_() == {"text/plain": repr(trace.play())}
+    assert all(trace.play()._repr_mimebundle_().values())

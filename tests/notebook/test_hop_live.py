@@ -124,12 +124,15 @@ def test_only_what_somebody_looks_at_is_asked_for(clock):
     shown: list[tuple[str, str]] = []
     watched = Ways(lambda key, html: shown.append((key, html)))
     forward = Asked()
-    watched.watch("a", forward, clock.time)  # type: ignore[arg-type]
+    watched.watch("a", "page", forward, clock.time)  # type: ignore[arg-type]
     watched.refresh(clock.time)
     forward.answer(view())
     watched.refresh(clock.time)
     assert [key for key, _ in shown] == ["a"]
-    watched.watch("a", forward, clock.time)  # type: ignore[arg-type] # another page
+    watched.watch("a", "page", forward, clock.time)  # type: ignore[arg-type]
+    watched.refresh(clock.time)
+    assert len(shown) == 1, "it has that already"
+    watched.watch("a", "another", forward, clock.time)  # type: ignore[arg-type]
     watched.refresh(clock.time)
     assert [key for key, _ in shown] == ["a", "a"]
     clock.time += LEASE
@@ -142,6 +145,6 @@ def test_there_is_a_limit(clock):
     watched = Ways(lambda *_: None)
     forwards = [Asked() for _ in range(MAX_WAYS + 1)]
     for number, forward in enumerate(forwards):
-        watched.watch(str(number), forward, clock.time)  # type: ignore[arg-type]
+        watched.watch(str(number), "page", forward, clock.time)  # type: ignore[arg-type]
     watched.refresh(clock.time)
     assert [len(each.questions) for each in forwards] == [0] + [1] * MAX_WAYS

@@ -71,7 +71,9 @@ def test_a_foreign_cluster_is_said_to_be_one():
 
 
 def test_trouble_is_named_and_not_by_colour_alone():
-    silent = LinkView(LINKS[1], "HTTP/2", "TLSv1.3", None, "PING", "a PING is not answered")
+    silent = LinkView(
+        LINKS[1], "HTTP/2", "TLSv1.3", None, "PING", "a PING is not answered", unanswered=True
+    )
     bundle = hops_bundle(view(flow(), links=(SEEN[0], silent, SEEN[2])))
     assert "✕ no answer" in texts(bundle)
     for form in bundle.values():

@@ -58,12 +58,12 @@ def test_a_question_that_makes_no_sense(query):
 
 
 def test_a_report_comes_as_it_was():
-    agent = HopReport("node agent", [Flow(3, Way(5, 5, 0.1), Way(0, 0), socket=SocketFacts(1, 2))])
+    agent = HopReport("node agent", [Flow(3, Way(5, 5), Way(0, 0), socket=SocketFacts(1, 2))])
     report = HopReport(
         "relay",
-        [Flow(1, Way(7, 6, 0.2), Way(9, 9, None), 0, 3)],
-        [Noted(1, [Note(0.5, "up", "asks", 0)], 0, 3)],
-        [Link("TLSv1.3", None, 0.4, 12)],
+        [Flow(1, Way(7, 6), Way(9, 9), 0, 3)],
+        [Noted(1, [Note(0.5, "up", "asks", "node agent n")], 0, 3)],
+        [Link("TLSv1.3", None, 0.4)],
         [agent],
         [""],
     )
@@ -75,4 +75,32 @@ def test_a_report_comes_as_it_was():
 )
 def test_what_is_no_report(body):
     with pytest.raises(RemoteProtocolError, match="no report"):
+        read_report(body)
+
+
+NOWHERE = Flow(1, Way(0, 0), Way(0, 0), 1, 3)
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        HopReport("relay", [NOWHERE]),
+        HopReport("relay", noted=[Noted(1, [], -1, 3)]),
+        HopReport("relay", beyond=[None]),
+        HopReport("relay", links=[Link("", None, 0.0)], beyond=[None], failures=[]),
+        HopReport("relay", [Flow(1, Way(-1, 0), Way(0, 0))]),
+    ],
+)
+def test_a_report_that_contradicts_itself(report):
+    with pytest.raises(RemoteProtocolError, match="no report"):
+        read_report(msgspec.json.encode(report))
+
+
+@pytest.mark.parametrize("depth", [10, 3000])
+def test_reports_within_reports_have_a_limit(depth):
+    link = b'"links":[{"tls":"","ping":null,"silence":0}],"failures":[""]'
+    body = b'{"hop":"x"}'
+    for _ in range(depth):
+        body = b'{"hop":"x",' + link + b',"beyond":[' + body + b"]}"
+    with pytest.raises(RemoteProtocolError):
         read_report(body)

@@ -25,7 +25,6 @@ const MAX_EVENTS = 300;
 const SLOW = 300; // milliseconds without an answer, after which a button says what it waits for
 const AGAIN = 3000; // milliseconds without the answer, after which it is asked for again, and
 const MAX_AGAIN = 30_000; // twice as many each time, at most so many
-const WATCH = 10_000; // milliseconds after which a page says again that it shows a way
 const PAUSE = 250; // milliseconds between two drawings, at the least
 
 // -- what the views of a model share -----------------------------------------------------------
@@ -229,6 +228,7 @@ function reconcile(parent, wanted) {
   for (const child of had.values()) child.remove();
 }
 
+let views = 0;
 let lists = 0; // ids of datalists are the page's
 
 // -- one view ----------------------------------------------------------------------------------
@@ -238,6 +238,7 @@ class View {
   constructor(store, root) {
     this.store = store;
     this.root = root;
+    this.name = `${store.name}/view-${++views}`; // of this view, to the kernel
     this.sort = { column: "opened", down: true };
     this.drawn = 0;
     this.timer = undefined;
@@ -265,7 +266,8 @@ class View {
   close() {
     this.store.removeEventListener("changed", this.changed);
     this.store.model.off("change:chosen", this.picked);
-    clearTimeout(this.watching);
+    this.details.open = false;
+    this.watch();
     clearInterval(this.clock);
     clearTimeout(this.timer);
   }
@@ -611,21 +613,21 @@ class View {
     return this.store.forwards.get(this.chosen) ?? running[0];
   }
 
-  /** Say that the way is looked at, and again while it is. */
+  /** Say whose way is looked at, once: a hub would take a page that says it again for work. */
   watch() {
-    clearTimeout(this.watching);
-    const row = this.wayOf();
-    if (!this.details.open || !this.parts.includes("way")) return;
-    if (row) this.store.send({ kind: "watch", asker: this.store.name, key: row.key });
-    this.watched = row?.key;
-    this.watching = setTimeout(() => this.watch(), WATCH);
+    const looks = this.details.open && this.parts.includes("way");
+    const key = looks ? this.wayOf()?.key : undefined;
+    if (key === this.watched) return;
+    if (this.watched) this.store.send({ kind: "unwatch", asker: this.name, key: this.watched });
+    if (key) this.store.send({ kind: "watch", asker: this.name, key });
+    this.watched = key;
   }
 
   drawWay() {
     const row = this.wayOf();
     this.wayName.textContent = row ? `The way of ${row.name}: where its bytes are` : "The way of a forward";
     if (!this.details.open) return;
-    if (row?.key !== this.watched) this.watch();
+    this.watch();
     // Our own template has made it, and escaped whatever came from elsewhere.
     const html = this.store.ways.get(row?.key) ?? "";
     if (html !== this.wayShown) this.wayPicture.innerHTML = this.wayShown = html;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kfwd_nb.notebook.hop_live import LiveHops
@@ -12,11 +13,20 @@ if TYPE_CHECKING:
     from kfwd_nb.client import Forward
     from kfwd_nb.notebook.render import Bundle
 
-LEASE = 30.0
-"""Seconds after which a page that does not ask again counts as gone."""
+LEASE = 3600.0
+"""Seconds after which a page counts as gone that has not said so. It does not say again and again
+that it is there: a hub would take that for work."""
 
 MAX_WAYS = 8
 """Forwards that are looked at at once; the one that was asked for least recently goes."""
+
+
+@dataclass(slots=True)
+class _Watched:
+    """A way, and until when each page looks at it."""
+
+    way: LiveHops
+    until: dict[str, float] = field(default_factory=dict)
 
 
 class Ways:
@@ -28,28 +38,36 @@ class Ways:
 
     def __init__(self, show: Callable[[str, str], None]) -> None:
         self._show = show
-        self._watched: dict[str, tuple[LiveHops, float]] = {}
+        self._watched: dict[str, _Watched] = {}
         self._lock = threading.Lock()
 
-    def watch(self, key: str, forward: Forward, now: float) -> None:
-        """Somebody looks, and will for `LEASE` seconds; a page that comes later is shown all."""
+    def watch(self, key: str, asker: str, forward: Forward, now: float) -> None:
+        """A page looks, for `LEASE` seconds at the most; one that comes later is shown all."""
         with self._lock:
-            way, _ = self._watched.pop(key, (None, 0.0))
-            if way is None or way.over:
-                way = LiveHops(forward, lambda bundle: self._shown(key, bundle))
-            else:
-                way.again()
+            watched = self._watched.pop(key, None)
+            if watched is None or watched.way.over:
+                watched = _Watched(LiveHops(forward, lambda bundle: self._shown(key, bundle)))
+            elif asker not in watched.until:
+                watched.way.again()
+            watched.until[asker] = now + LEASE
             while len(self._watched) >= MAX_WAYS:
                 self._watched.pop(next(iter(self._watched)))
-            self._watched[key] = way, now + LEASE
+            self._watched[key] = watched
+
+    def unwatch(self, key: str, asker: str) -> None:
+        """A page looks no more."""
+        with self._lock:
+            if key in self._watched:
+                self._watched[key].until.pop(asker, None)
 
     def refresh(self, now: float) -> None:
         """Ask and draw what is due."""
         with self._lock:
-            self._watched = {
-                key: (way, until) for key, (way, until) in self._watched.items() if until > now
-            }
-            ways = [way for way, _ in self._watched.values()]
+            for key, watched in list(self._watched.items()):
+                watched.until = {page: end for page, end in watched.until.items() if end > now}
+                if not watched.until:
+                    self._watched.pop(key)
+            ways = [watched.way for watched in self._watched.values()]
         for way in ways:
             way.refresh()
 

@@ -52,6 +52,9 @@ CLOSED = {
 
 log = logging.getLogger(__name__)
 
+KINDS = ("hello", "act", "choose")
+"""What a page asks that is answered."""
+
 Work = Callable[[str, Mapping[str, Any]], Answer]
 """Does what a page asks, on a thread of its own; what to answer."""
 
@@ -243,10 +246,10 @@ class Dashboard(anywidget.AnyWidget):
         if not isinstance(content, Mapping):
             return
         asker, kind = content.get("asker"), content.get("kind")
-        if not isinstance(asker, str) or kind not in ("hello", "act", "choose", "watch"):
+        if not isinstance(asker, str) or kind not in (*KINDS, "watch", "unwatch"):
             return
-        if kind == "watch":
-            self._watch(str(content.get("key")))
+        if kind in ("watch", "unwatch"):
+            self._watch(str(content.get("key")), asker, looks=kind == "watch")
             return
         if kind == "hello":  # what was said before its script had come, it has not heard
             with self._lock:
@@ -262,10 +265,13 @@ class Dashboard(anywidget.AnyWidget):
             work = self._act if kind == "act" else self._choose
             self._begin(work, asker, content)
 
-    def _watch(self, key: str) -> None:
-        """A page shows a forward's way; one whose forward is gone hears nothing."""
+    def _watch(self, key: str, page: str, *, looks: bool) -> None:
+        """A page shows a forward's way, or no more; one whose forward is gone hears nothing."""
+        if not looks:
+            self._ways.unwatch(key, page)
+            return
         with contextlib.suppress(KfwdError):
-            self._ways.watch(key, self._forward_of(key), time.monotonic())
+            self._ways.watch(key, page, self._forward_of(key), time.monotonic())
 
     def _begin(self, work: Work, asker: str, content: Mapping[str, Any]) -> None:
         try:
