@@ -92,9 +92,9 @@ def test_in_a_kernel(up_kernel: Any, dialect: str) -> None:
 def test_without_the_extension_it_is_a_line(up_kernel: Any) -> None:
     up_kernel.ok("%unload_ext kfwd_nb")
     up_kernel.ok("from kfwd_nb.client.trace import Trace")
-    assert up_kernel.ok("Trace('web')").bundles == [
-        {"text/plain": "<Trace of web: 0 frames (recording)>"}
-    ]
+    (bundle,) = up_kernel.ok("Trace('web')").bundles
+    assert bundle["text/plain"] == "<Trace of web: 0 frames (recording)>"
+    assert bundle["text/html"] == "<code>&lt;Trace of web: 0 frames (recording)&gt;</code>"
     up_kernel.ok("%load_ext kfwd_nb")
     assert "nothing yet" in up_kernel.ok("Trace('web')").text
 

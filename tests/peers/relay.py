@@ -131,6 +131,9 @@ class FakeNode:
     async def request(self, request: Request) -> Response:
         raise NotFoundError("the fake agent has no API.")
 
+    async def admit(self, request: Request) -> None:
+        """Everybody may hear of their own connections."""
+
     async def upgrade(self, request: Request) -> Response | Switch:
         return await self.request(request)
 
@@ -191,6 +194,9 @@ class FakeRelay:
         if request.path == "/version" and self.version is not None:
             return Response(200, json.dumps(self.version).encode())
         return await self._api.answer(request)
+
+    async def admit(self, request: Request) -> None:
+        """Everybody may hear of their own connections."""
 
     async def upgrade(self, request: Request) -> Response | Switch:
         protocol = request.headers["upgrade"].lower()

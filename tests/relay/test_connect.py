@@ -32,6 +32,7 @@ from kfwd_nb.kube.objects import (
     ServicePort,
     ServiceSpec,
 )
+from kfwd_nb.protocol.hops import PATH, question
 from kfwd_nb.relay import podsync
 from kfwd_nb.relay.deletion import delete
 from kfwd_nb.transport.http import status_response
@@ -342,3 +343,14 @@ async def test_a_report_that_is_no_pod_ends_the_session_and_the_next_one_works(
     agent.say(b"nonsense\n")
     await until(lambda: len(agent.started) == 2)
     await until(lambda: bench.ready("web"))
+
+
+async def test_only_who_is_known_hears_of_the_hops(bench):
+    """Of one's own streams alone; and a path that is nearly the same is another one."""
+    known = await bench.tunnel()
+    await known.connect("web.default.pod:80")
+    assert (await known.request("GET", question([1]))).status == 200
+    assert (await (await bench.tunnel(None)).request("GET", question([1]))).status == 401
+    assert (await known.request("DELETE", question([1]))).status in (404, 405)
+    assert (await known.request("GET", f"{PATH}X?streams=1")).status == 404
+    assert (await known.request("GET", f"{PATH}?streams=x")).status == 400

@@ -99,6 +99,9 @@ class FakeHandler:
                 await self._never()
         return Response(404)
 
+    async def admit(self, request: Request) -> None:
+        """Everybody may hear of their own connections."""
+
     async def upgrade(self, request: Request) -> Response | Switch:
         if request.headers["upgrade"] != "echo/1":
             return await self.request(request)
