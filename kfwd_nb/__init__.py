@@ -54,7 +54,16 @@ def __getattr__(name: str) -> Any:
     """Import a public name at its first use: `%load_ext` does not wait for what it needs not."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    home = importlib.import_module(_HOMES[name])
+    if home.__name__ == "kfwd_nb.client":
+        importlib.import_module("kfwd_nb.client.display").register(_bundle_of)
+    return getattr(home, name)
+
+
+def _bundle_of(thing: object) -> dict[str, str]:
+    from kfwd_nb.notebook.bundles import bundle_of
+
+    return bundle_of(thing)
 
 
 def load_ipython_extension(ip: Any) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import signal
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from kfwd_nb.agent.config import AgentConfig
 from kfwd_nb.agent.connectors import Connector
+from kfwd_nb.agent.connectors.faulty import FaultyConnector
 from kfwd_nb.agent.found import FoundPods
 from kfwd_nb.agent.netns import NamespaceThread
 from kfwd_nb.agent.pods import Pods
@@ -94,6 +96,15 @@ async def finding_node(config: AgentConfig) -> AsyncIterator[tuple[FoundPods, Co
         await runtime.close()
 
 
+def _with_faults(connector: Connector, config: AgentConfig) -> Connector:
+    """The connector of the relay's streams, not of probes: in an embedded cluster it can fail."""
+    if config.faults is None:
+        return connector
+    faulty = FaultyConnector(connector, config.faults)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, faulty.read)
+    return faulty
+
+
 @contextlib.asynccontextmanager
 async def _serving_parts(config: AgentConfig) -> AsyncIterator[tuple[PodSource, Connector]]:
     if config.cri is not None:
@@ -119,7 +130,7 @@ async def run(
     ending = until()
     async with _serving_parts(config) as (pods, connector):
         context = server_context(config.cert, config.key, clients=config.ca, require=True)
-        handler = AgentHandler(config.node, pods, connector)
+        handler = AgentHandler(config.node, pods, _with_faults(connector, config))
         server = await serve(handler, context, host=config.address)
         registration = asyncio.create_task(keep_registered(config, server.port))
         try:

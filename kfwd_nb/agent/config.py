@@ -45,6 +45,7 @@ class AgentConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
         address: where to listen, an IP address that the relay reaches.
         nofile: soft limit of open descriptors that pods get.
         variables: what every container has in its environment, for `$(NAME)` in its command, too.
+        faults: file that says which ports have a fault, taken at the start and at SIGUSR1.
     """
 
     node: str
@@ -60,6 +61,7 @@ class AgentConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     connector: ConnectorName = "netns"
     nofile: int = 1024
     variables: dict[str, str] = {}
+    faults: Path | None = None
 
 
 def load(path: Path) -> AgentConfig:

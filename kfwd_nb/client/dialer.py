@@ -23,7 +23,7 @@ from kfwd_nb.errors import (
 from kfwd_nb.kube.api import ApiClient
 from kfwd_nb.kube.kubeconfig import ClusterAccess
 from kfwd_nb.kube.objects import Pod
-from kfwd_nb.kube.preflight import explained
+from kfwd_nb.kube.preflight import explained, require_create
 from kfwd_nb.kube.resolve import Inventory, remote_port, service_port
 from kfwd_nb.ports import Target
 from kfwd_nb.transport.stream import ByteStream
@@ -145,7 +145,8 @@ class Dialer:
             raise await self._explain(error, pod, None) from None
         self._tell(events.chosen(self.dialect))
         if self.dialect.half_closes:  # the server is a kfwd relay
-            self.isolation = await (await self._api()).isolation()
+            api = await self._api()
+            _, self.isolation = await asyncio.gather(require_create(api, pod), api.isolation())
 
     @property
     def tunnel(self) -> Tunnel | None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import os
-import socket
 import threading
 import time
 from collections.abc import Callable, Coroutine
@@ -13,25 +11,25 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 
-from kfwd_nb.client import conditions, events, holder
-from kfwd_nb.client.acceptor import Acceptor
+from kfwd_nb.client import conditions, events
 from kfwd_nb.client.books import Books
 from kfwd_nb.client.connection import Connection, Totals
 from kfwd_nb.client.dialects import DialectName
 from kfwd_nb.client.dialer import Dialer
+from kfwd_nb.client.display import Displayable
 from kfwd_nb.client.events import Event, EventKind
 from kfwd_nb.client.links import Link, browser
-from kfwd_nb.client.listener import ForwardedPort, listen
+from kfwd_nb.client.listener import ForwardedPort
+from kfwd_nb.client.listeners import Listeners
 from kfwd_nb.client.log import EventStream
 from kfwd_nb.client.loops import LoopName, Runner, runner
-from kfwd_nb.client.opening import IN_PROCESS, opened
 from kfwd_nb.client.pod_socket import PodSocket
 from kfwd_nb.client.reasons import Reason
-from kfwd_nb.client.session import Session
+from kfwd_nb.client.sessions import Sessions
 from kfwd_nb.client.stable_port import stable_port
 from kfwd_nb.client.switch_interval import switch_interval
 from kfwd_nb.client.watchdog import Watchdog
-from kfwd_nb.errors import LimitError, LostError, UsageError, WaitError
+from kfwd_nb.errors import LostError, UsageError, WaitError
 from kfwd_nb.kube.kubeconfig import ClusterAccess
 from kfwd_nb.ports import PortSpec, Target, bracketed
 from kfwd_nb.transport.descriptors import raise_descriptor_limit
@@ -65,7 +63,7 @@ class ForwardParameters:
     source: str = ""
 
 
-class Forward:
+class Forward(Displayable):
     """A running forward. Made by `forward()`.
 
     All attributes may be read from any thread.
@@ -101,9 +99,8 @@ class Forward:
         self._local_ports = local_ports  # of the one before it; else those of the parameters
         self._runner: Runner = runner(parameters.loop)
         self._dialer: Dialer | None = None
-        self._listeners: list[socket.socket] = []
-        self._acceptors: list[Acceptor] = []
-        self._said: list[int] = []
+        self._listeners = Listeners(parameters.target, parameters.namespace)
+        self._sessions: Sessions | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._books = Books()
         self._cause = ""
@@ -376,12 +373,6 @@ class Forward:
     def __repr__(self) -> str:
         return f"<Forward {self._described()} ({self.state})>"
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        """What a notebook without the extension shows; with it, the live table stands here."""
-        from html import escape
-
-        return {"text/html": f"<code>{escape(repr(self))}</code>", "text/plain": repr(self)}
-
     def _described(self) -> str:
         return f"{self.name} {self.target} {self._ways()}"
 
@@ -495,6 +486,7 @@ class Forward:
             dialect=parameters.dialect,
             balance=parameters.balance,
         )
+        self._sessions = Sessions(self._books, dialer)
         try:
             remotes = [spec.remote for spec in parameters.ports]
             await dialer.start(remotes, self._pod_running_timeout)
@@ -522,27 +514,19 @@ class Forward:
         self._books.record(events.listening(self))
 
     async def _listen(self, spec: PortSpec) -> ForwardedPort:
+        sessions = self._sessions
         assert self._dialer is not None
+        assert sessions is not None
         remote = self._dialer.port_number(spec.remote)
         local = remote if spec.local is None else spec.local
-        first = self._stable_port(remote)
-        # On a thread: a name is looked up, and who holds a port is searched for in all processes.
-        sockets = await asyncio.to_thread(
-            listen, self.parameters.address, local, remote, first=first
-        )
-        self._listeners += sockets
-        names = [sock.getsockname() for sock in sockets]
-        port = ForwardedPort(
-            tuple(name[0] for name in names),
-            names[0][1],
+        return await self._listeners.open(
+            self.parameters.address,
+            local,
             remote,
-            name=self._dialer.port_name(spec.remote),
+            self._dialer.port_name(spec.remote),
+            lambda port, sock, peer: sessions.accepted(port, spec.remote, sock, peer),
+            first=self._stable_port(remote),
         )
-        said = holder.say(port.local, self.target, self.namespace)
-        self._said += [said] if said is not None else []
-        taken = functools.partial(self._accepted, port, spec.remote)
-        self._acceptors += [Acceptor(sock, taken) for sock in sockets]
-        return port
 
     def _stable_port(self, remote: int) -> int:
         """The local port that `:PORT` tries first; an embedded cluster's name is new each time."""
@@ -572,66 +556,32 @@ class Forward:
         self._stopped.set()
 
     async def _release(self) -> None:
-        while self._acceptors:
-            await self._acceptors.pop().close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        for sock in self._listeners:
-            sock.close()
-        self._listeners.clear()
-        while self._said:
-            os.close(self._said.pop())
+        await self._listeners.close()
+        if self._sessions is not None:
+            await self._sessions.close()
         if self._dialer is not None:
             self._dialer.close()
 
     # -- connections ------------------------------------------------------------------------------
 
-    def _accepted(
-        self, port: ForwardedPort, remote: int | str, sock: socket.socket, address: Any
-    ) -> None:
-        number, peer = self._books.number(), f"{bracketed(address[0])}:{address[1]}"
-        connection = Connection(number, peer, port.local, port.remote, time.time())
-        self._spawn(self._serve(sock, Session(connection, self._books), remote))
-
-    async def _serve(self, sock: socket.socket, session: Session, remote: int | str) -> None:
-        try:
-            self._books.enter(session)
-        except LimitError as limit:
-            session.refuse(sock, limit)
-            return
-        assert self._dialer is not None
-        await session.run(sock, self._dialer, remote)
-
     async def _open_socket(self, port: int | str | None, timeout: float | None) -> PodSocket:  # noqa: ASYNC109
-        if self._dialer is None or not self.ready:
+        if self._sessions is None or not self.ready:
             raise LostError(f"{self.name} was stopped.")
         if port is None:
             if len(self.parameters.ports) != 1:
                 count = len(self.parameters.ports)
                 raise UsageError(f"{self.name} has {count} ports.", hint="name one: .open(80).")
             port = self.parameters.ports[0].remote
-        wanted, began, why = port, self._books.log.last, self.reason
+        began, why = self._books.log.last, self.reason
         try:
             async with asyncio.timeout(timeout):
-                shown = await self._dialer.find_port(wanted)
-                number, now = self._books.number(), time.time()
-                session = Session(Connection(number, IN_PROCESS, 0, shown, now), self._books)
-                return await opened(
-                    session, lambda sock: self._spawn(self._serve(sock, session, wanted))
-                )
+                return await self._sessions.open(port)
         except TimeoutError:
             # Who does not wait any more has taken the reason along; the log has it.
             said = [each for each in self.log() if each.kind == "trouble" and each.number > began]
             why = said[-1].text if said else why
-            what = f"no connection to {self.name} port {wanted} in {timeout} s"
+            what = f"no connection to {self.name} port {port} in {timeout} s"
             raise WaitError(f"{what}: {why}" if why else f"{what}.") from None
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
 
     def _trouble(self, reason: str, cause: str) -> None:
         """Another cause is an event; one more connection that waits for the same reason is none."""

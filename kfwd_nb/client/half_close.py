@@ -26,8 +26,12 @@ _REQUEST = struct.Struct("=BBBxI")
 
 _PORTS = struct.Struct("!HH")
 _NO_COOKIE = struct.pack("=III", 0, 0xFFFF_FFFF, 0xFFFF_FFFF)
-_FACTS = struct.Struct("=4x48x4xI4x4xI")
-"""`struct inet_diag_msg` (linux/inet_diag.h): `idiag_rqueue` and `idiag_inode`."""
+_FACTS = struct.Struct("=xB2x48x4xI4x4xI")
+"""`struct inet_diag_msg` (linux/inet_diag.h): `idiag_state`, `idiag_rqueue` and `idiag_inode`."""
+
+_HAS_FIN = (8, 9, 11)
+"""TCP_CLOSE_WAIT, TCP_LAST_ACK, TCP_CLOSING (linux/tcp_states.h): the queue ends with our FIN, and
+counts it as an octet."""
 
 
 def peer_has_closed(sock: socket.socket) -> bool | None:
@@ -83,7 +87,9 @@ def _ask(family: int, source: tuple[str, int], destination: tuple[str, int]) -> 
         if number == -ENOENT:
             return 0, 0  # it is gone altogether
         raise OSError(-number, "sock_diag")
-    unread, inode = _FACTS.unpack_from(answer, _HEADER.size)
+    state, unread, inode = _FACTS.unpack_from(answer, _HEADER.size)
+    if state in _HAS_FIN and unread:
+        unread -= 1
     return int(unread), int(inode)
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
+
+from kfwd_nb.client.display import Displayable
 
 Direction = Literal["up", "down"]
 """`up` to the pod, `down` to the local program."""
@@ -124,7 +126,7 @@ class LinkView:
 
 
 @dataclass(frozen=True, slots=True)
-class HopView:
+class HopView(Displayable):
     """One forward at one moment; `Forward.hops()` makes it.
 
     Attributes:
@@ -168,7 +170,3 @@ class HopView:
     def __repr__(self) -> str:
         still = f", {len(self.stands)} stand still" if self.stands else ""
         return f"<HopView of {self.name}: {len(self.flows)} connections{still}>"
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        """What a notebook without the extension shows; with it, the picture stands here."""
-        return {"text/plain": repr(self)}

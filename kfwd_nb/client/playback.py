@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kfwd_nb.client.beyond import Beyond, Seen, seen
+from kfwd_nb.client.display import Displayable
 from kfwd_nb.errors import UsageError
 from kfwd_nb.protocol.hops import PATH
 
@@ -41,7 +42,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Playback:
+class Playback(Displayable):
     """A request to be shown frame by frame; a notebook with the extension plays it.
 
     Attributes:
@@ -60,10 +61,6 @@ class Playback:
 
     def __repr__(self) -> str:
         return f"<Playback of {self.name}: request {self.number}, {len(self.steps)} steps>"
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        """What a notebook without the extension shows."""
-        return {"text/plain": repr(self)}
 
 
 def playback(

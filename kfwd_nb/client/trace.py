@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 from kfwd_nb.client.beyond import Beyond, beyond
+from kfwd_nb.client.display import Displayable
 from kfwd_nb.client.playback import Playback, playback
 from kfwd_nb.errors import ConfigError, KfwdError, UsageError
 from kfwd_nb.protocol.dissect import Dissector, Frame, dissector
@@ -66,7 +67,7 @@ class TracedFrame(Frame):
     wire: int
 
 
-class Trace(Sequence[TracedFrame]):
+class Trace(Displayable, Sequence[TracedFrame]):
     """A bounded record of frames; all of it may be used from any thread, while it records, too.
 
     Args:
@@ -197,10 +198,6 @@ class Trace(Sequence[TracedFrame]):
     def __repr__(self) -> str:
         state = "recording" if self.recording else "stopped"
         return f"<Trace of {self.name}: {len(self)} frames ({state})>"
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        """What a notebook without the extension shows; with it, the table stands here."""
-        return {"text/plain": repr(self)}
 
     def __enter__(self) -> Self:
         return self

@@ -5,6 +5,7 @@
 - `minicluster` is what a person uses; it talks to the supervisor by `options` and `events`.
 - `supervisor` starts `child` processes by the files that `nodes` writes, creates the objects of
   `workload` through `apply`, and waits by `readiness`; `owner` tells it when to end.
+- `faults` breaks what runs, on demand, and mends it.
 - `folder`, `pki`, `kubeconfig` and `isolation` are what a cluster needs before anything runs.
 """
 

@@ -18,6 +18,7 @@ from typing import Self
 
 from kfwd_nb import errors
 from kfwd_nb.cluster import events
+from kfwd_nb.cluster.faults import Faults
 from kfwd_nb.cluster.options import ConnectorChoice, IsolationChoice, Options
 from kfwd_nb.errors import ClusterError, KfwdError
 
@@ -95,6 +96,7 @@ class MiniCluster:
         self.phases: dict[str, float] = {}
         self.pod_seconds: dict[str, float] = {}
         self.notes: deque[str] = deque(maxlen=MAX_NOTES)
+        self._faults: Faults | None = None
 
     def __repr__(self) -> str:
         if self._process is None:
@@ -112,6 +114,17 @@ class MiniCluster:
     def running(self) -> bool:
         """It was started, and has neither been stopped nor ended by itself."""
         return self._process is not None and not self._over.is_set()
+
+    @property
+    def faults(self) -> Faults:
+        """Breaks parts of it on demand.
+
+        Raises:
+            ClusterError: it does not run.
+        """
+        if self._faults is None or not self.running:
+            raise ClusterError("this cluster does not run.")
+        return self._faults
 
     def start(self) -> Self:
         """Start it, and wait until all its pods are ready.
@@ -156,6 +169,8 @@ class MiniCluster:
         if process is None or self._starter != os.getpid():  # a fork does not own its parent's
             return
         atexit.unregister(self.stop)
+        if self._faults is not None and self.running:
+            self._faults.clear()
         _announce(None, self.kubeconfig)
         process.terminate()
         try:
@@ -236,6 +251,8 @@ class MiniCluster:
         self.name, self.relay, self.isolation = ready.name, ready.relay, ready.isolation
         self.kubeconfig = Path(ready.kubeconfig)
         self.pods, self.phases, self.pod_seconds = ready.pods, ready.phases, ready.pod_seconds
+        assert self._process is not None
+        self._faults = Faults(self._process.pid, self.kubeconfig)
         _announce(self.kubeconfig)
 
     def _listen(self) -> None:

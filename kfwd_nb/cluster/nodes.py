@@ -23,6 +23,17 @@ PROGRAMS = Path(__file__).with_name("workloads")
 
 USERNS_LAUNCHER = Path(__file__).with_name("userns.py")
 
+SEEN = ["namespaces", "nodes", "pods", "services", "deployments"]
+READERS = ["viewers", "forwarders", "old-forwarders"]
+
+RULES = [
+    {"groups": READERS, "verbs": ["get", "list", "watch"], "resources": SEEN},
+    {"groups": ["forwarders"], "verbs": ["create", "get"], "resources": ["pods/portforward"]},
+    {"groups": ["old-forwarders"], "verbs": ["create"], "resources": ["pods/portforward"]},
+]
+"""What members of some groups may do. Nobody is in them; the administrator can act as if
+(`--as ann --as-group viewers`), to see what others are told."""
+
 PYTHON = (sys.executable, "-P")
 """Without the current folder on the module path, where a notebook may have a file `ssl.py`."""
 
@@ -56,7 +67,7 @@ class Blueprint:
             "host": RELAY_HOST,
             "port": 0,
             "tokens": [{"token": self.token, "user": USER, "groups": [MASTERS]}],
-            "rules": [],
+            "rules": RULES,
         }
         return self._command("relay", config)
 
@@ -70,6 +81,7 @@ class Blueprint:
             "connector": "loopback" if self.isolation == "loopback" else self.connector,
             "scratch": str(self.folder.pods),
             "nofile": POD_NOFILE,
+            "faults": str(self.folder.path / f"{node}.faults"),
             "variables": {"KFWD_PYTHON": sys.executable, "KFWD_WORKLOADS": str(PROGRAMS)},
         }
         command = self._command(node, config, module="agent")

@@ -24,6 +24,10 @@ PORTS = "ports "
 """How the kind begins of which `names` are the ports of a target: `ports svc/api`."""
 
 
+UNPLACED = ("namespace", "node")
+"""Kinds whose objects are in no namespace."""
+
+
 @dataclass(frozen=True, slots=True)
 class Completion:
     """What a word can become.
@@ -59,7 +63,7 @@ def names(kind: str, access: ClusterAccess, namespace: str | None) -> tuple[str,
     """The names of all objects of a kind; of a target, the numbers of its ports.
 
     Args:
-        kind: a value of `ports.KINDS`, `namespace`, or `PORTS` and a target.
+        kind: a value of `ports.KINDS`, one of `UNPLACED`, or `PORTS` and a target.
         access: the cluster.
         namespace: None means the context's own.
 
@@ -73,7 +77,7 @@ def names(kind: str, access: ClusterAccess, namespace: str | None) -> tuple[str,
     place = namespace or access.namespace
     if kind.startswith(PORTS):
         return _ports(parse_target(kind.removeprefix(PORTS)), access, place)
-    found = list_objects(access, types()[kind], None if kind == "namespace" else place)
+    found = list_objects(access, types()[kind], None if kind in UNPLACED else place)
     return tuple(sorted(each.metadata.name for each in found))
 
 
@@ -99,6 +103,7 @@ def types() -> dict[str, type[Object]]:
         "ds": objects.DaemonSet,
         "job": objects.Job,
         "namespace": objects.Namespace,
+        "node": objects.Node,
     }
 
 

@@ -56,6 +56,23 @@ async def explained(error: KfwdError, api: ApiClient, pod: Pod, port: int | None
     return cause(error, facts, pod, port)
 
 
+async def require_create(api: ApiClient, pod: Pod) -> None:
+    """Nothing, if ports of the pod may be forwarded, or where the server does not say.
+
+    For the dialect that opens nothing before its first connection.
+
+    Raises:
+        ForbiddenError: they may not.
+    """
+    meta = pod.metadata
+    if await api.may("create", SUBRESOURCE, meta.namespace, meta.name) is False:
+        raise ForbiddenError(
+            f'you may not "create" {SUBRESOURCE} in namespace "{meta.namespace}".',
+            where="relay",
+            hint=f"ask for a role with the verbs get and create on {SUBRESOURCE}.",
+        )
+
+
 async def _facts(api: ApiClient, pod: Pod) -> Facts:
     meta = pod.metadata
     now, get, create = await asyncio.gather(

@@ -10,6 +10,7 @@
     units         numbers as people read them       wait      what a `%portforward` waits for
     live          tables that follow forwards       output    one output, replaced in place
     progress      what takes long                   notice    what an exec plugin says
+    fault         `%kfwd fault`                   recorded  cells that not every place allows
     settings      `%config Kfwd`                    proxies   what would catch a local port
     shown         everything is shown exactly once  completion  the Tab key
     traced        a trace's table                   playing   one request of it, step by step

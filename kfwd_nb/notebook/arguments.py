@@ -12,16 +12,17 @@ import re
 import shlex
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal, NoReturn, get_args
 
 from kfwd_nb.cluster.options import Options, add_arguments, from_arguments
 from kfwd_nb.errors import UsageError
 from kfwd_nb.kube import typed_options
-from kfwd_nb.ports import Target, kind_of, parse_ports, split_target
+from kfwd_nb.kube.nearest import did_you_mean
+from kfwd_nb.ports import MAX_PORT, Target, kind_of, parse_ports, parse_target, split_target
 
 Loop = Literal["thread", "kernel"]
 
-KFWD_COMMANDS = ("up", "down", "status", "pods", "services", "nsenter")
+KFWD_COMMANDS = ("up", "down", "status", "pods", "services", "nsenter", "fault")
 """The words that can follow `%kfwd`."""
 
 LISTS = ("pods", "services")
@@ -94,6 +95,33 @@ class ListOptions:
     context: str | None = None
     everywhere: bool = False
     kubeconfig: str | None = None
+
+
+FaultVerb = Literal[
+    "kill", "replace", "stop", "continue", "cut", "mend", "refuse", "reset", "stall"
+]
+FAULT_VERBS: tuple[FaultVerb, ...] = get_args(FaultVerb)
+"""What `%kfwd fault` can be told to do."""
+
+NODE_VERBS = ("stop", "continue", "cut")
+PORT_VERBS = ("refuse", "reset", "stall")
+"""Those of them that take a node, and those that take a pod and its port; `mend` takes either."""
+
+
+@dataclass(frozen=True, slots=True)
+class FaultOptions:
+    """`%kfwd fault`: nothing to show those that last, a verb for one, `clear` to end all.
+
+    Attributes:
+        place: a node's name, or which pod.
+        port: of the pod, where one is meant.
+    """
+
+    verb: FaultVerb | None = None
+    place: str | Target = ""
+    port: int | None = None
+    namespace: str | None = None
+    clear: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +202,7 @@ def parse_kfwd(
     word, *rest = split(before) or [""]
     if word not in KFWD_COMMANDS:
         said = f"%kfwd has no command '{word}'." if word else "%kfwd needs a command."
-        raise UsageError(said, hint=f"use %kfwd {', '.join(KFWD_COMMANDS[:-1])} or nsenter.")
+        raise UsageError(said, hint=f"use %kfwd {', '.join(KFWD_COMMANDS[:-1])} or fault.")
     if word == "nsenter":
         wanted = split(command, comments=False)
         return word, _enter_options(rest, wanted, defaults, given=bool(dashes))
@@ -182,6 +210,8 @@ def parse_kfwd(
         raise UsageError(f"%kfwd {word} takes no command after --.")
     if word == "up":
         return word, _up_options(rest)
+    if word == "fault":
+        return word, _fault_options(rest, defaults)
     if word in LISTS:
         given = _list_parser(word).parse_args(rest)
         namespace = _namespace(given, defaults)
@@ -317,6 +347,8 @@ def parser_of(command: str) -> Parser:
         return _enter_parser()
     if command == "status":
         return _status_parser()
+    if command == "fault":
+        return _fault_parser()
     return _list_parser(command) if command in LISTS else Parser(prog=f"%kfwd {command}")
 
 
@@ -331,6 +363,14 @@ def _enter_parser() -> Parser:
     parser.add_argument("pod", metavar="POD", nargs="?", help="a pod of %%kfwd up")
     parser.add_argument("-n", "--namespace", metavar="NS", help=NAMESPACE)
     _add_cluster_options(parser)
+    return parser
+
+
+def _fault_parser() -> Parser:
+    parser = Parser(prog="%kfwd fault")
+    parser.add_argument("words", nargs="*")
+    parser.add_argument("-n", "--namespace")
+    parser.add_argument("--clear", action="store_true")
     return parser
 
 
@@ -426,4 +466,49 @@ def _enter_options(
         _namespace(options, defaults),
         _context(options, defaults),
         options.kubeconfig,
+    )
+
+
+def _fault_options(words: list[str], defaults: Defaults) -> FaultOptions:
+    given = _fault_parser().parse_intermixed_args(words)
+    typed: list[str] = given.words
+    if given.clear and typed:
+        raise UsageError(f"%kfwd fault --clear takes no '{typed[0]}' beside it.")
+    if not typed:
+        return FaultOptions(clear=given.clear)
+    verb, *rest = typed
+    if verb not in FAULT_VERBS:
+        hint = did_you_mean(verb, FAULT_VERBS) or ""
+        if hint.startswith("known"):
+            hint = f"use one of {', '.join(FAULT_VERBS)}."
+        raise UsageError(f"%kfwd fault knows no '{verb}'.", hint=hint)
+    namespace = _namespace(given, defaults)
+    place, port = _fault_place(verb, rest)
+    return FaultOptions(verb, place, port, namespace)
+
+
+def _fault_place(verb: str, words: list[str]) -> tuple[str | Target, int | None]:
+    """The node's name or the pod, and the pod's port."""
+    kind, slash, node = words[0].partition("/") if words else ("", "", "")
+    if verb in NODE_VERBS or (verb == "mend" and kind in ("node", "nodes", "no") and slash):
+        if len(words) != 1:
+            raise _fault_usage(verb, "a node", "node/node-1")
+        if slash and kind not in ("node", "nodes", "no"):
+            raise _fault_usage(verb, f"a node, which {words[0]} is not", f"node/{node}")
+        return node if slash else kind, None
+    if verb not in (*PORT_VERBS, "mend"):
+        if len(words) != 1:
+            raise _fault_usage(verb, "a pod", "pod/web")
+        return parse_target(words[0]), None
+    if len(words) != 2:
+        raise _fault_usage(verb, "a pod and its port", "pod/web 80")
+    port = words[1].removeprefix(":")
+    if not port.isdecimal() or not 0 < int(port) <= MAX_PORT:
+        raise _fault_usage(verb, f"a pod's port, which {words[1]} is not", f"{words[0]} 80")
+    return parse_target(words[0]), int(port)
+
+
+def _fault_usage(verb: str, what: str, example: str) -> UsageError:
+    return UsageError(
+        f"%kfwd fault {verb} takes {what}.", hint=f"as in %kfwd fault {verb} {example}."
     )

@@ -23,7 +23,7 @@ from IPython.core.completer import (
 )
 
 from kfwd_nb.kube.completing import complete_target
-from kfwd_nb.notebook.arguments import KFWD_COMMANDS, parser_of
+from kfwd_nb.notebook.arguments import FAULT_VERBS, KFWD_COMMANDS, NODE_VERBS, parser_of
 from kfwd_nb.notebook.settings import settings_of
 
 if TYPE_CHECKING:
@@ -94,6 +94,8 @@ def _argument(command: str, words: list[str], word: str) -> Wanted:
     if word.startswith("-"):
         return Wanted(word, (*options, *(("--",) if command == "nsenter" else ())))
     typed = _positional(words, options)
+    if command == "fault":
+        return _fault(typed, word, place)
     if command == "nsenter":
         return Wanted(word) if typed else Wanted(word, (), "pod", "", *place)
     return _target(typed, word, place) if command == "portforward" else Wanted(word)
@@ -117,6 +119,16 @@ def _value(option: str, options: Mapping[str, Action], word: str, context: str |
 def _target(words: list[str], word: str, place: tuple[str | None, str | None]) -> Wanted:
     found = complete_target(words, word)
     return Wanted(word, found.fixed, found.kind, found.prefix, *place)
+
+
+def _fault(words: list[str], word: str, place: tuple[str | None, str | None]) -> Wanted:
+    """A verb, then what it is about: a node, or as in `%portforward` a target and a port."""
+    if not words:
+        return Wanted(word, FAULT_VERBS)
+    verb, *rest = words
+    if verb in NODE_VERBS or (verb == "mend" and "node/".startswith(word[:5]) and word):
+        return Wanted(word) if rest else Wanted(word, (), "node", "node/")
+    return _target(rest, word, place) if verb in FAULT_VERBS else Wanted(word)
 
 
 def _value_of(words: list[str], *options: str) -> str | None:

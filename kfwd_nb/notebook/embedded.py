@@ -11,6 +11,7 @@ from kfwd_nb.errors import ClusterError, KfwdError, UsageError
 
 if TYPE_CHECKING:
     from kfwd_nb.cluster import MiniCluster
+    from kfwd_nb.cluster.faults import Faults
     from kfwd_nb.cluster.options import Options
 
 VARIABLE = "KUBECONFIG"
@@ -117,6 +118,22 @@ class EmbeddedCluster:
         self.lost = Lost(cluster.name, reason, _stop_forwards(cluster))
         self._give_back()
         cluster.stop()  # its kubeconfig is no longer one to look for
+
+    @property
+    def faults(self) -> Faults:
+        """What breaks parts of the running cluster.
+
+        Raises:
+            ClusterError: it has ended by itself.
+            UsageError: there is none.
+        """
+        self.check_not_lost()
+        if self.cluster is None:
+            raise UsageError(
+                "faults are for an embedded cluster, and this kernel has none.",
+                hint="`%kfwd up` starts one; nothing else is ever broken.",
+            )
+        return self.cluster.faults
 
     def check_not_lost(self) -> None:
         """Refuse to go on in another cluster than the one that was up.

@@ -32,6 +32,7 @@ class LiveHops:
     Args:
         forward: whose way.
         show: shows a bundle, in the place of the one before.
+        view: what is drawn first; None waits for the first answer.
         owner: as of a `LiveTable`.
         settle: see `LiveTable`.
     """
@@ -40,6 +41,7 @@ class LiveHops:
         self,
         forward: Forward,
         show: Callable[[Bundle], None],
+        view: HopView | None = None,
         *,
         owner: tuple[str, str] = ("", ""),
         settle: Callable[[], None] = lambda: None,
@@ -51,7 +53,7 @@ class LiveHops:
         self._settle = settle
         self._asked: Future[HopView] | None = None
         self._due = 0.0
-        self._view: HopView | None = None
+        self._view = view
         self._seen: object = None
         self._lock = threading.Lock()
 
@@ -59,6 +61,11 @@ class LiveHops:
         """See `live.Followed`."""
         with self._lock:
             return not self.over and self._refresh(time.monotonic())
+
+    def again(self) -> None:
+        """Show once more what there is: somebody else looks on."""
+        with self._lock:
+            self._seen = None
 
     def settle(self) -> None:
         """See `live.Followed`."""
@@ -69,12 +76,13 @@ class LiveHops:
         """See `live.Followed`; the picture needs no kernel."""
 
     def _refresh(self, now: float) -> bool:
-        if self._view is None:  # the first look: the cell shall have a picture when it ends
-            return self._draw(self._forward.hops())
         if self._forward.state == "stopped":
             self.over = True
-            self._show(hops_bundle(self._view, STOPPED))
+            if self._view is not None:
+                self._show(hops_bundle(self._view, STOPPED))
             return True
+        if self._seen is None and self._view is not None:
+            return self._draw(self._view)
         if self._asked is not None and self._asked.done():
             asked, self._asked = self._asked, None
             try:

@@ -203,22 +203,19 @@ def _span(view: HopView, link: LinkView, place: int) -> Span:
 
 def _held(view: HopView, place: str) -> str:
     up, down = view.octets("up", place), view.octets("down", place)
-    if up is None or down is None:
-        return UNSEEN
-    if not (up or down):
-        return "holds nothing"
-    ways = [f"→ {bytes_text(up)}"] * bool(up) + [f"← {bytes_text(down)}"] * bool(down)
-    return f"holds {' '.join(ways)}"
+    return UNSEEN if up is None or down is None else _holds(up, down)
 
 
 def _client_words(view: HopView) -> str:
     """What the client holds, with what the local program has not read and what we have not."""
     up = sum(view.octets("up", place) or 0 for place in PLACES[:2])
     down = sum(view.octets("down", place) or 0 for place in PLACES[:2])
-    if not (up or down):
-        return "holds nothing"
+    return _holds(up, down)
+
+
+def _holds(up: int, down: int) -> str:
     ways = [f"→ {bytes_text(up)}"] * bool(up) + [f"← {bytes_text(down)}"] * bool(down)
-    return f"holds {' '.join(ways)}"
+    return f"holds {' '.join(ways) or 'nothing'}"
 
 
 def _rows(view: HopView) -> tuple[tuple[str, ...], ...]:

@@ -12,7 +12,13 @@ from IPython.core.magic import Magics, line_magic, magics_class
 
 from kfwd_nb.cluster.options import Options
 from kfwd_nb.errors import ClusterError, KfwdError
-from kfwd_nb.notebook.arguments import EnterOptions, ListOptions, asks_for_help, parse_kfwd
+from kfwd_nb.notebook.arguments import (
+    EnterOptions,
+    FaultOptions,
+    ListOptions,
+    asks_for_help,
+    parse_kfwd,
+)
 from kfwd_nb.notebook.embedded import Lost, embedded
 from kfwd_nb.notebook.live import follower
 from kfwd_nb.notebook.notice import Notice
@@ -24,7 +30,15 @@ if TYPE_CHECKING:
 
     from kfwd_nb.agent.config import Isolation
     from kfwd_nb.cluster import MiniCluster
-    from kfwd_nb.notebook.results import ClusterDown, ClusterStatus, ClusterUp, Entered, Result
+    from kfwd_nb.notebook.results import (
+        ClusterDown,
+        ClusterStatus,
+        ClusterUp,
+        Entered,
+        PodList,
+        Result,
+        ServiceList,
+    )
     from kfwd_nb.notebook.shown import Shown
 
 
@@ -54,12 +68,28 @@ class KfwdMagics(Magics):
             %kfwd pods [-n NS] [-A]              its pods, with the line that forwards each
             %kfwd services [-n NS] [-A]          its services, with the line that forwards them
             %kfwd nsenter POD -- COMMAND...      run a command in a pod's network namespace
+            %kfwd fault VERB WHERE               break a part of the embedded cluster (see below)
 
         `up` also takes `--isolation auto|netns|userns|loopback` (how pods are kept apart; auto
         takes the best that this machine allows, and says which) and `--connector netns|socat` (how
         the node agent enters a pod). FILE holds Kubernetes manifests. All that look at a cluster
         take `--context C` and `--kubeconfig FILE`, for another one than the magics use now;
         `%config Kfwd` shows the defaults, and how to set your own.
+
+        ::
+
+            %kfwd fault                          the faults that last
+            %kfwd fault kill POD                 end a pod's processes; they are started again
+            %kfwd fault replace POD              delete a pod; its Deployment makes another
+            %kfwd fault stop NODE                stop a node's agent, until `continue NODE`
+            %kfwd fault cut NODE                 cut its link to the relay, until `mend NODE`
+            %kfwd fault refuse POD PORT          nobody listens there; until `mend POD PORT`
+            %kfwd fault reset POD PORT           each new connection is reset
+            %kfwd fault stall POD PORT           of each new connection nothing is read
+            %kfwd fault --clear                  end all faults; `%kfwd down` does so, too
+
+        POD is what `%portforward` takes (`web`, `svc/api`), and means the pod that a new forward
+        would lead to; NODE is `node/node-1`.
         """
         if asks_for_help(line):
             self._shell.run_line_magic("pinfo", "%kfwd")
@@ -75,15 +105,9 @@ class KfwdMagics(Magics):
                 return self._down()
             case "nsenter":
                 return self._nsenter(cast(EnterOptions, options))
-            case "status":
-                return self._status(cast(ListOptions, options))
-        from kfwd_nb.notebook import listing
-
-        chosen = cast(ListOptions, options)
-        _check_not_lost(chosen)
-        ask = listing.pods if command == "pods" else listing.services
-        with self._waiting() as notice:
-            return ask(chosen, notice)
+            case "fault":
+                return self._fault(cast(FaultOptions, options))
+        return self._look(command, cast(ListOptions, options))
 
     def _up(self, options: Options) -> ClusterUp:
         from kfwd_nb.notebook.progress import Progress
@@ -124,14 +148,19 @@ class KfwdMagics(Magics):
         self._shown.present(result, lambda: Output().show(result.bundle()))
         return result
 
-    def _status(self, options: ListOptions) -> ClusterStatus:
+    def _look(self, command: str, options: ListOptions) -> ClusterStatus | PodList | ServiceList:
         from kfwd_nb import client
         from kfwd_nb.notebook import listing
 
         _check_not_lost(options)
         line = embedded.isolation_line
         with self._waiting() as notice:
-            return listing.status(len(client.forwards()), line, notice, options)
+            match command:
+                case "status":
+                    return listing.status(len(client.forwards()), line, notice, options)
+                case "pods":
+                    return listing.pods(options, notice)
+            return listing.services(options, notice)
 
     def _nsenter(self, options: EnterOptions) -> Entered:
         from kfwd_nb.notebook import listing
@@ -148,6 +177,13 @@ class KfwdMagics(Magics):
             Output().show(entered.bundle())
             raise KfwdError(f"exit status {entered.status}")
         return entered
+
+    def _fault(self, options: FaultOptions) -> Result:
+        from kfwd_nb.notebook.fault import fault
+
+        result = fault(embedded.faults, options)
+        self._shown.present(result, lambda: Output().show(result.bundle()))
+        return result
 
     @contextmanager
     def _waiting(self) -> Iterator[Notice]:

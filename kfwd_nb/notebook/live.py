@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 INTERVAL = 0.25
 """Seconds between two updates of a table, at the least."""
 
+SHARE = 0.04
+"""Of a core, which all that is shown may cost: what takes long to draw is drawn less often."""
+
+MAX_PAUSE = 2.0
+"""Seconds between two updates at the most, whatever they cost."""
+
 MAX_TABLES = 16
 """Tables followed at once; the oldest stands still when one more is shown."""
 
@@ -219,7 +225,9 @@ class Follower:
         self.__init__()  # type: ignore[misc]
 
     def _run(self, stop: threading.Event) -> None:
-        while not stop.wait(INTERVAL):
+        pause = INTERVAL
+        while not stop.wait(pause):
+            began = time.thread_time()
             for table in self._tables:
                 self._guard(table, table.refresh)
             with self._lock:
@@ -228,6 +236,7 @@ class Follower:
                 if not self._tables and self._thread is threading.current_thread():
                     self._thread = None
                     return
+            pause = pause_after(time.thread_time() - began)
 
     def _guard(self, table: Followed, action: Callable[[], object]) -> None:
         """A table that fails does not take the others with it, and goes on at its next turn."""
@@ -237,6 +246,11 @@ class Follower:
             if self._told.get(table) != repr(error):  # each time anew would be four times a second
                 self._told[table] = repr(error)
                 log.exception("a live table could not be updated")
+
+
+def pause_after(cost: float) -> float:
+    """Seconds until the next look, after one that cost so many of processor time."""
+    return min(max(INTERVAL, cost / SHARE), MAX_PAUSE)
 
 
 def _replaced(old: Followed, new: Followed) -> bool:

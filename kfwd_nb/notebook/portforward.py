@@ -139,8 +139,10 @@ class PortforwardMagics(Magics):
 
         forward = one_of(what, client.forwards())
         output = Output()
-        live = LiveHops(forward, output.show, owner=execution(self._shell), settle=output.settle)
         view = forward.hops()
+        live = LiveHops(
+            forward, output.show, view, owner=execution(self._shell), settle=output.settle
+        )
         self._shown.present(view, lambda: self._follow(live))
         return view
 

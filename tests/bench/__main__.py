@@ -21,6 +21,7 @@ import psutil
 sys.path.insert(0, str(Path(__file__).parent))
 
 import measures
+from display import display
 from measures import connect
 from paths import HERE, kubectl, ours, raw, socat_chain
 from replacement import replacement
@@ -153,7 +154,7 @@ def main() -> None:
     print(f"Python {platform.python_version()}, {os.cpu_count()} cores; ", end="")
     print(f"{measures.VOLUME >> 20} MiB, {measures.ECHOES} echoes, {measures.OPENS} opens a round;")
     print(f"medians of {ROUNDS} rounds in turn.")
-    wanted = set(sys.argv[1:]) or {"socat", "kubectl", "kernel", "start", "replacement"}
+    wanted = set(sys.argv[1:]) or {"socat", "kubectl", "kernel", "start", "replacement", "display"}
     with tempfile.TemporaryDirectory() as folder:
         manifest = Path(folder) / "load.yaml"
         manifest.write_text(
@@ -170,6 +171,9 @@ def main() -> None:
         beside_kubectl_when_a_pod_goes()
     if "start" in wanted:
         start_phases()
+    if "display" in wanted:
+        with MiniCluster() as cluster:
+            display(cluster.kubeconfig, ROUNDS)
 
 
 main()

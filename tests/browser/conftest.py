@@ -24,6 +24,12 @@ QUIET = {
 """Settings of `@jupyterlab/apputils-extension` that keep its pages still."""
 
 
+PICTURES = Path(__file__).parents[2] / "artifacts/screenshots"
+"""Where the pictures are kept that a person may want to look at."""
+
+CONTRAST = Path(__file__).parent / "contrast.js"
+
+
 class Lab:
     """A JupyterLab of its own, and one browser."""
 
@@ -118,6 +124,23 @@ class Notebook:
         before = path.stat().st_mtime_ns
         self.page.keyboard.press("Control+s")
         until(self.page, lambda: path.stat().st_mtime_ns > before)
+
+    def picture(self, name: str) -> None:
+        """Keep a picture of the page."""
+        PICTURES.mkdir(parents=True, exist_ok=True)
+        self.page.screenshot(path=PICTURES / f"{name}.png")
+
+    def themed(self, theme: str) -> None:
+        """Load the page in `JupyterLab Light` or `JupyterLab Dark`."""
+        self.lab.set({"themes": {"theme": theme}})
+        self.load()
+        light = "true" if theme.endswith("Light") else "false"
+        self.page.locator(f'body[data-jp-theme-light="{light}"]').wait_for(state="attached")
+
+    def texts(self) -> list[Any]:
+        """(contrast, class, text) of what tables and dashboards show, the worst first."""
+        found: list[Any] = self.page.evaluate(CONTRAST.read_text())
+        return found
 
     def shut_down(self) -> None:
         """End its kernel for good."""

@@ -12,12 +12,12 @@
   const line = (element) => (element ? [...line(element.parentElement), element] : []);
 
   const found = [];
-  for (const root of document.querySelectorAll(".kfwd")) {
+  for (const root of document.querySelectorAll(".kfwd, .kfwd-dashboard")) {
     const texts = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
     while (texts.nextNode()) {
       const text = texts.currentNode.textContent.trim();
       const element = texts.currentNode.parentElement;
-      if (!text || ["STYLE", "SCRIPT"].includes(element.tagName)) continue;
+      if (!text || ["STYLE", "SCRIPT", "OPTION"].includes(element.tagName)) continue;
       const styles = line(element).map((each) => getComputedStyle(each));
       const behind = styles.reduce((b, s) => over(colour(s.backgroundColor), b), [255, 255, 255]);
       const [r, g, b, a] = colour(styles.at(-1).color);

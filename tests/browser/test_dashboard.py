@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import urllib.request
 
 import pytest
+from peers import churn as churn_script
 
 pytestmark = pytest.mark.browser
 
@@ -221,3 +224,103 @@ def test_messages_that_are_lost_are_asked_for_again(lab, cluster):
     assert notebook.errors == []
     notebook.shut_down()
     notebook.page.context.close()
+
+
+STALLED = """
+import socket, time
+fwd = kfwd_nb.forwards()[0]
+reader = socket.create_connection(("127.0.0.1", fwd.local_port))
+reader.sendall(b"GET /bytes/5000000 HTTP/1.1\\r\\nHost: pod\\r\\n\\r\\n")
+while not fwd.hops().stands: time.sleep(0.1)
+"""
+
+
+def test_the_way_shows_who_does_not_read(shown):
+    """The hops are asked only while somebody looks, from a cell that blocks, too."""
+    lab = shown(STALLED)
+    start(lab, "web", "80")
+    lab.board.locator(".state.listening").wait_for()
+    lab.board.locator("td button.link", has_text="web").click()
+    lab.board.locator("details.way summary").click()
+    way = lab.board.locator("details.way")
+    way.locator("svg text", has_text="node agent").wait_for()
+    lab.run(2)
+    way.locator("p", has_text="the local program does not read").wait_for()
+    lab.picture("dashboard-way")
+    lab.board.locator("td.actions button", has_text="Stop").click()
+    way.locator("p", has_text="the forward is stopped").wait_for()
+    assert lab.errors == []
+
+
+def test_the_way_in_a_cell_follows_a_reader(lab, cluster):
+    """`%portforward --hops`: what stands still, and that it moves again."""
+    setup = f"{LOAD}\nimport os; os.environ['KUBECONFIG'] = {str(cluster.kubeconfig)!r}"
+    notebook = lab.open(
+        setup,
+        "fwd = kfwd_nb.forward('web', ':80')",
+        STALLED,
+        "%portforward --hops web",
+        "while reader.recv(1 << 20): \n    if not any(fwd.hops().flows[0].down): break",
+    )
+    for number in range(4):
+        notebook.run(number)
+        notebook.ran(number)
+    way = notebook.page.locator(".kfwd.hops")
+    way.locator("p", has_text="stands still").wait_for()
+    notebook.run(4)
+    notebook.ran(4)
+    way.locator("p", has_text="stands still").wait_for(state="detached")
+    notebook.run(1)  # the same forward: nothing breaks
+    notebook.ran(1)
+    assert notebook.errors == []
+    notebook.shut_down()
+    notebook.page.context.close()
+
+
+@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
+def test_every_text_of_it_can_be_read(lab, shown, theme):
+    lab.set({"themes": {"theme": theme}})
+    lab = shown(STALLED)
+    start(lab, "web", "80")
+    lab.board.locator(".state.listening").wait_for()
+    start(lab, "db", "9")
+    urllib.request.urlopen(address(lab)).read()
+    lab.run(2)
+    lab.ran(2)
+    lab.board.locator("details.way summary").click()
+    lab.board.locator("details.way p", has_text="does not read").wait_for()
+    lab.board.scroll_into_view_if_needed()
+    lab.picture(f"dashboard-{theme.split()[-1].lower()}")
+    texts = lab.texts()
+    assert len(texts) > 50
+    assert [each for each in texts if each[0] < 4.5] == []
+
+
+def test_clicks_are_answered_while_a_thousand_connections_come_and_go(shown):
+    lab = shown("%portforward")
+    start(lab, "web", "7")
+    lab.board.locator(".state.listening").wait_for()
+    lab.run(2)
+    lab.ran(2)
+    port = address(lab).rpartition(":")[2].strip("/")
+    churn = subprocess.Popen(
+        [sys.executable, churn_script.__file__, port, "1000", "100"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert churn.stdout is not None
+        assert churn.stdout.readline() == "ready\n"
+        lab.board.locator("td", has_text="1000 open").wait_for()
+        lab.board.locator(".connections select").select_option("closed")
+        lab.board.locator(".connections tbody .state.closed").first.wait_for()
+        assert lab.board.locator(".connections tbody .state.open").count() == 0
+        lab.board.locator(".connections th button", has_text="In").click()
+        lab.page.locator(".connections th[aria-sort=descending]", has_text="In").wait_for()
+        lab.board.locator("td.actions button", has_text="Stop").click()
+        lab.board.locator(".state.stopped").wait_for()
+    finally:
+        churn.kill()
+        churn.wait()
+        churn.stdout.close()
+    assert lab.errors == []

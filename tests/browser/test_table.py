@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 pytestmark = pytest.mark.browser
 
-CONTRAST = Path(__file__).parent / "contrast.js"
 
 LEAST_CONTRAST = 4.5
 """For text of ordinary size (WCAG 2.2, 1.4.3)."""
@@ -137,13 +135,11 @@ def test_a_saved_notebook_shows_the_last_state(lab: Any, notebook: Any) -> None:
 
 
 @pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
-def test_every_text_can_be_read(lab: Any, notebook: Any, theme: str) -> None:
-    lab.set({"themes": {"theme": theme}})
-    notebook.load()
-    light = "true" if theme.endswith("Light") else "false"
-    notebook.page.locator(f'body[data-jp-theme-light="{light}"]').wait_for(state="attached")
+def test_every_text_can_be_read(notebook: Any, theme: str) -> None:
+    notebook.themed(theme)
     row(notebook, "db").locator("tbody .failed").first.wait_for(state="attached")
-    texts = notebook.page.evaluate(CONTRAST.read_text())
+    notebook.picture(f"table-{theme.rsplit(maxsplit=1)[-1].lower()}")
+    texts = notebook.texts()
     assert len(texts) > 50
     assert {"failed", "quiet", "copy"} <= {word for _, kind, text in texts for word in (kind, text)}
     assert [each for each in texts if each[0] < LEAST_CONTRAST] == []

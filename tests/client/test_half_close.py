@@ -10,7 +10,7 @@ import pytest
 from peers.relay import until
 
 from kfwd_nb.client import half_close
-from kfwd_nb.client.half_close import peer_has_closed
+from kfwd_nb.client.half_close import peer_has_closed, peer_unread
 
 pytestmark = [
     pytest.mark.chain,
@@ -47,6 +47,19 @@ def test_close_is_not(pair):
     program.close()
     assert accepted.recv(1) == b""
     assert until(lambda: peer_has_closed(accepted))
+
+
+def test_what_a_program_has_not_read_is_octets_only(pair):
+    """The kernel counts an end that was not read yet as one more."""
+    program, accepted = pair
+    accepted.sendall(b"unread")
+    assert until(lambda: peer_unread(accepted) == 6)
+    accepted.shutdown(socket.SHUT_WR)
+    assert peer_unread(accepted) == 6
+    assert program.recv(6) == b"unread"
+    assert peer_unread(accepted) == 0
+    assert program.recv(1) == b""
+    assert peer_unread(accepted) == 0
 
 
 def test_a_socket_that_a_child_still_holds_is_not_closed(pair):

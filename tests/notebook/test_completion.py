@@ -53,6 +53,7 @@ ANY = PREFIXES
         ("%kfwd up --isolation ", Wanted("", ("auto", "netns", "userns", "loopback"))),
         ("%kfwd up --connector ", Wanted("", ("netns", "socat"))),
         ("%kfwd up --kubeconfig /", None),
+        ("%kfwd fault --cl", Wanted("--cl", ("-n", "--namespace", "--clear"))),
         ("%kfwd bogus -", Wanted("-")),
     ],
 )

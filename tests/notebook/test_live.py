@@ -11,11 +11,13 @@ import pytest
 
 from kfwd_nb.notebook.live import (
     INTERVAL,
+    MAX_PAUSE,
     MAX_STOPPED,
     MAX_TABLES,
     EveryForward,
     Follower,
     LiveTable,
+    pause_after,
 )
 
 pytestmark = pytest.mark.pure
@@ -206,3 +208,11 @@ def test_a_table_of_all_forwards_is_asked_by_one_thread_at_a_time() -> None:
     for each in threads:
         each.join()
     assert most == 1
+
+
+@pytest.mark.parametrize(
+    ("cost", "pause"),
+    [(0.0, INTERVAL), (0.001, INTERVAL), (0.02, 0.5), (0.04, 1.0), (5.0, MAX_PAUSE)],
+)
+def test_what_costs_much_is_drawn_less_often(cost: float, pause: float) -> None:
+    assert pause_after(cost) == pytest.approx(pause)

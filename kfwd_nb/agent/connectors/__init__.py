@@ -5,6 +5,7 @@
 | `netns` | a socket made inside the pod's network namespace | 127.0.0.1 and ::1 in the pod |
 | `socat` | the classic: `nsenter -t PID -n socat - TCP4:localhost:PORT` over pipes | 127.0.0.1 |
 | `loopback` | a socket to the high port that stands for the pod's | declared ports only |
+| `faulty` | one of the others, but for ports with a fault | |
 """
 
 from __future__ import annotations
@@ -30,13 +31,12 @@ class Place:
 
 
 class Connector(ABC):
-    """Opens ports of pods.
+    """Opens ports of pods."""
 
-    Attributes:
-        how: in a few words.
-    """
-
-    how: str
+    @property
+    @abstractmethod
+    def how(self) -> str:
+        """By what, in a few words."""
 
     @abstractmethod
     async def open(self, pod: Place, port: int) -> ByteStream:

@@ -15,6 +15,7 @@
  * @typedef {{key: string, forward: string, name: string, time: number, kind: string, tone: string,
  *   text: string}} LogLine
  * @typedef {[at: number, inward: number, outward: number]} Sample
+ * @typedef {Record<string, Sample[]>} Samples by key of the forward; "" for all of them
  */
 
 const MAX_SHOWN = 200; // connections that are drawn at once; the rest is counted
@@ -24,6 +25,7 @@ const MAX_EVENTS = 300;
 const SLOW = 300; // milliseconds without an answer, after which a button says what it waits for
 const AGAIN = 3000; // milliseconds without the answer, after which it is asked for again, and
 const MAX_AGAIN = 30_000; // twice as many each time, at most so many
+const WATCH = 10_000; // milliseconds after which a page says again that it shows a way
 const PAUSE = 250; // milliseconds between two drawings, at the least
 
 // -- what the views of a model share -----------------------------------------------------------
@@ -36,18 +38,19 @@ class Store extends EventTarget {
     this.name = Math.random().toString(36).slice(2);
     this.asked = 0;
     this.waiting = new Map(); // name of a question → who waits for its answer
+    this.ways = new Map(); // key of a forward → the picture of its way, as HTML
     this.take(model.get("snapshot") ?? {});
     model.on("msg:custom", (message) => this.hear(message));
     this.greet(); // the answer has what was said before this script had come
   }
 
-  take({ forwards = [], connections = [], hidden = 0, samples = [], events = [], now }) {
+  take({ forwards = [], connections = [], hidden = 0, samples = {}, events = [], now }) {
     /** @type {Map<string, ForwardRow>} */
     this.forwards = new Map(forwards.map((row) => [row.key, row]));
     /** @type {Map<string, ConnectionRow>} */
     this.connections = new Map(connections.map((row) => [row.key, row]));
     this.hidden = hidden;
-    /** @type {Sample[]} */
+    /** @type {Samples} */
     this.samples = samples;
     /** @type {LogLine[]} */
     this.events = events;
@@ -80,6 +83,11 @@ class Store extends EventTarget {
       this.dispatchEvent(new Event("changed"));
       return;
     }
+    if (message.kind === "way") {
+      this.ways.set(message.key, message.html);
+      this.dispatchEvent(new Event("changed"));
+      return;
+    }
     if (message.kind === "changed") {
       if (this.serial !== undefined && message.serial !== this.serial + 1) this.greet(); // one is lost
       else if (this.serial !== undefined) this.serial = message.serial;
@@ -92,7 +100,12 @@ class Store extends EventTarget {
       for (const row of message.connections ?? []) this.connections.set(row.key, row);
       for (const key of message.gone ?? []) this.connections.delete(key);
       if (message.hidden !== undefined) this.hidden = message.hidden;
-      if (message.sample) this.samples = [...this.samples, message.sample].slice(-MAX_SAMPLES);
+      for (const [key, sample] of Object.entries(message.samples ?? {})) {
+        this.samples[key] = [...(this.samples[key] ?? []), sample].slice(-MAX_SAMPLES);
+      }
+      for (const key of Object.keys(this.samples)) {
+        if (key && !this.forwards.has(key)) delete this.samples[key];
+      }
       if (message.events) this.events = [...this.events, ...message.events].slice(-MAX_EVENTS);
       this.ahead = Date.now() / 1000 - message.now;
       this.dispatchEvent(new Event("changed"));
@@ -225,23 +238,47 @@ class View {
   constructor(store, root) {
     this.store = store;
     this.root = root;
-    this.chosen = ""; // key of the forward whose connections are shown; "" for all
     this.sort = { column: "opened", down: true };
     this.drawn = 0;
     this.timer = undefined;
     root.classList.add("kfwd-dashboard");
-    root.append(this.form(), this.overview(), this.plot(), this.table(), this.log());
+    const parts = {
+      start: this.form(),
+      forwards: this.overview(),
+      throughput: this.plot(),
+      way: this.way(),
+      connections: this.table(),
+      events: this.log(),
+    };
+    this.parts = store.model.get("parts");
+    root.append(...this.parts.map((name) => parts[name]));
     this.changed = () => this.draw();
     store.addEventListener("changed", this.changed);
+    this.picked = () => (this.watch(), this.draw());
+    store.model.on("change:chosen", this.picked);
     this.clock = setInterval(() => this.tick(), 1000);
     this.draw();
-    this.choose();
+    if (this.parts.includes("start")) this.choose();
+    if (this.parts.length === 1) this.details.open = true;
   }
 
   close() {
     this.store.removeEventListener("changed", this.changed);
+    this.store.model.off("change:chosen", this.picked);
+    clearTimeout(this.watching);
     clearInterval(this.clock);
     clearTimeout(this.timer);
+  }
+
+  /** Key of the forward that is picked; "" for all. The model keeps its name. */
+  get chosen() {
+    const name = this.store.model.get("chosen");
+    return [...this.store.forwards.values()].find((row) => row.name === name)?.key ?? "";
+  }
+
+  choosePart(name) {
+    this.store.model.set("chosen", name);
+    this.store.model.save_changes();
   }
 
   /** Draw soon, at most once in `PAUSE` milliseconds. */
@@ -253,13 +290,14 @@ class View {
       this.drawn = performance.now();
       this.drawForwards();
       this.drawPlot();
+      this.drawWay();
       this.drawConnections();
       this.drawLog();
     }, wait);
   }
 
   tick() {
-    const last = this.store.samples.at(-1);
+    const last = (this.store.samples[this.chosen] ?? []).at(-1);
     if (last && this.store.now() - last[0] < PLOT_SECONDS + 2) this.drawPlot();
     for (const cell of this.root.querySelectorAll("[data-since]")) {
       cell.textContent = duration(Math.max(0, this.store.now() - Number(cell.dataset.since)));
@@ -406,11 +444,11 @@ class View {
     const rows = [...this.store.forwards.values()];
     this.none.hidden = rows.length > 0;
     this.overviewTable.hidden = !rows.length;
-    if (!this.store.forwards.has(this.chosen)) this.chosen = "";
+    const picked = this.chosen;
     const wanted = rows.map((row) => ({
       key: row.key,
       version: JSON.stringify([row.target, row.name, row.state, row.reason, row.warning, row.dialect,
-        row.addresses, this.chosen === row.key]),
+        row.addresses, picked === row.key]),
       build: () => this.forwardRow(row),
       fill: (element) => this.fillRow(element, row),
     }));
@@ -444,7 +482,7 @@ class View {
       {
         type: "button", class: "link", "data-what": "pick", "aria-pressed": String(chosen),
         title: "show only the connections of this one",
-        onclick: () => { this.chosen = chosen ? "" : row.key; this.drawForwards(); this.drawConnections(); this.drawLog(); },
+        onclick: () => this.choosePart(chosen ? "" : row.name),
       },
       name,
     );
@@ -519,15 +557,17 @@ class View {
     this.picture.append(base, this.curves.in, this.curves.out);
     this.top = make("span", { class: "quiet" });
     this.legend = make("span", { class: "legend" });
-    const title = make("h4", {}, "Throughput, last 2 minutes");
-    const head = make("div", { class: "tools" }, title, this.legend, this.top);
+    this.plotTitle = make("h4", {});
+    const head = make("div", { class: "tools" }, this.plotTitle, this.legend, this.top);
     return make("section", { class: "plot" }, head, make("div", { class: "frame" }, this.picture));
   }
 
   drawPlot() {
     const now = this.store.now();
     const from = now - PLOT_SECONDS;
-    const samples = this.store.samples.filter(([at]) => at >= from - 2);
+    const of = this.store.forwards.get(this.chosen)?.name ?? "all forwards";
+    this.plotTitle.textContent = `Throughput of ${of}, last 2 minutes`;
+    const samples = (this.store.samples[this.chosen] ?? []).filter(([at]) => at >= from - 2);
     const top = Math.max(1024, ...samples.map((each) => Math.max(each[1], each[2])));
     const last = samples.at(-1);
     for (const [name, index] of [["in", 1], ["out", 2]]) {
@@ -553,6 +593,43 @@ class View {
       make("span", { class: "in" }, `── in ${perSecond(fresh[1])}`),
       make("span", { class: "out" }, `┄┄ out ${perSecond(fresh[2])}`),
     );
+  }
+
+  // -- the way ---------------------------------------------------------------------------------
+
+  way() {
+    this.wayName = make("span", {});
+    this.wayPicture = make("div", { class: "picture" });
+    const summary = make("summary", {}, this.wayName);
+    this.details = make("details", { class: "way", ontoggle: () => this.watch() }, summary, this.wayPicture);
+    return make("section", {}, this.details);
+  }
+
+  /** The forward whose way is shown: the one that is picked, or the first that runs. */
+  wayOf() {
+    const running = [...this.store.forwards.values()].filter((row) => row.state === "listening");
+    return this.store.forwards.get(this.chosen) ?? running[0];
+  }
+
+  /** Say that the way is looked at, and again while it is. */
+  watch() {
+    clearTimeout(this.watching);
+    const row = this.wayOf();
+    if (!this.details.open || !this.parts.includes("way")) return;
+    if (row) this.store.send({ kind: "watch", asker: this.store.name, key: row.key });
+    this.watched = row?.key;
+    this.watching = setTimeout(() => this.watch(), WATCH);
+  }
+
+  drawWay() {
+    const row = this.wayOf();
+    this.wayName.textContent = row ? `The way of ${row.name}: where its bytes are` : "The way of a forward";
+    if (!this.details.open) return;
+    if (row?.key !== this.watched) this.watch();
+    // Our own template has made it, and escaped whatever came from elsewhere.
+    const html = this.store.ways.get(row?.key) ?? "";
+    if (html !== this.wayShown) this.wayPicture.innerHTML = this.wayShown = html;
+    if (!html) this.wayPicture.textContent = row ? "The hops are asked …" : "Nothing is forwarded in this kernel.";
   }
 
   // -- connections -----------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +19,13 @@ import anywidget
 import traitlets
 from IPython.core.interactiveshell import InteractiveShell
 
-from kfwd_nb.errors import KfwdError, LimitError, printable
+from kfwd_nb.errors import KfwdError, LimitError, UsageError, printable
 from kfwd_nb.notebook.dashboard import actions, state
 from kfwd_nb.notebook.dashboard.choices import Place, choices
 from kfwd_nb.notebook.dashboard.events import Log
-from kfwd_nb.notebook.dashboard.history import History
+from kfwd_nb.notebook.dashboard.history import History, Sample
 from kfwd_nb.notebook.dashboard.questions import Answer, Questions
+from kfwd_nb.notebook.dashboard.ways import Ways
 from kfwd_nb.notebook.live import EveryForward, LiveTable, follower
 from kfwd_nb.notebook.output import Output, execution
 from kfwd_nb.notebook.rate import RateMeter
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from kfwd_nb.notebook.render import Bundle
 
 HERE = Path(__file__).parent
+
+PARTS = ("start", "forwards", "throughput", "way", "connections", "events")
+"""What a dashboard is made of."""
 
 STILL_INTERVAL = 2.0
 """Seconds between two updates of the plain form, which nobody sees while the widget lives."""
@@ -61,6 +65,18 @@ class Dashboard(anywidget.AnyWidget):
         kfwd_nb.Dashboard()
 
     Several dashboards and tables show the same forwards and agree with each other.
+
+    A dashboard of one's own is made of several of them, each with some of the `PARTS`, put side by
+    side by `ipywidgets`; `traitlets.link` of their `chosen` lets them look at the same forward.
+
+    Args:
+        parts: names of `PARTS`, in the order in which they are to stand.
+
+    Attributes:
+        chosen: name of the forward that is picked; "" for all.
+
+    Raises:
+        UsageError: there is no such part.
     """
 
     _esm = HERE / "dashboard.js"
@@ -74,8 +90,16 @@ class Dashboard(anywidget.AnyWidget):
         sync=True
     )
 
-    def __init__(self) -> None:
+    parts = traitlets.List(traitlets.Unicode(), help="what it shows, of `PARTS`").tag(sync=True)
+
+    chosen = traitlets.Unicode(help="name of the forward that is picked; empty for all").tag(
+        sync=True
+    )
+
+    def __init__(self, parts: Sequence[str] = PARTS) -> None:
         from kfwd_nb import client
+
+        parts = _checked_parts(parts)
 
         self._lock = threading.RLock()
         self._every = EveryForward(client.forwards)
@@ -83,7 +107,8 @@ class Dashboard(anywidget.AnyWidget):
         self._seen: object = None
         self._meters: dict[int, RateMeter] = {}
         self._moving = False
-        self._history = History()
+        self._histories: dict[str, History] = {}  # by key of the forward; "" for all of them
+        self._ways = Ways(lambda key, html: self.send({"kind": "way", "key": key, "html": html}))
         self._log = Log()
         self._stale = False
         self._stilled = 0.0
@@ -92,7 +117,7 @@ class Dashboard(anywidget.AnyWidget):
         self._outputs: list[tuple[LiveTable, Output]] = []
         self.owner = execution(InteractiveShell.instance())
         self.over = False
-        super().__init__(still=secrets.token_hex(8))
+        super().__init__(still=secrets.token_hex(8), parts=parts)
         self.on_msg(self._heard)
         follower.follow(self)
 
@@ -138,6 +163,7 @@ class Dashboard(anywidget.AnyWidget):
         with self._lock:
             changed = not self.over and self._refresh(time.time(), now)
             self._stale = self._stale or changed
+        self._ways.refresh(now)
         if self._stale and now - self._stilled >= STILL_INTERVAL:
             self._stale, self._stilled = False, now
             for table, _ in self._outputs:
@@ -160,9 +186,9 @@ class Dashboard(anywidget.AnyWidget):
         forwards = self._source()
         sums = {id(each): each.totals for each in forwards}
         counted = {key: (each.bytes_in, each.bytes_out) for key, each in sums.items()}
-        sample = self._history.take(counted, now, wall)
+        samples = self._samples(forwards, counted, now, wall)
         seen = [(id(each), each.revision, each.state) for each in forwards]
-        if seen == self._seen and not self._moving and sample is None:
+        if seen == self._seen and not self._moving and not samples:
             return False
         meters = {id(each): self._meters.get(id(each)) or RateMeter() for each in forwards}
         rates = {id(each): meters[id(each)].read(sums[id(each)], now) for each in forwards}
@@ -171,8 +197,8 @@ class Dashboard(anywidget.AnyWidget):
         new = state.read(forwards, rates)
         changed = state.difference(self._sent, new)
         self._sent = new
-        if sample is not None:
-            changed["sample"] = sample
+        if samples:
+            changed["samples"] = samples
         if events := self._log.read(forwards):
             changed["events"] = events
         if changed:
@@ -180,6 +206,19 @@ class Dashboard(anywidget.AnyWidget):
             self.send({"kind": "changed", "serial": self._serial, "now": wall, **changed})
         self._seen = seen  # not before all of it is told: what fails is tried again
         return bool(changed)
+
+    def _samples(
+        self,
+        forwards: list[Forward],
+        counted: Mapping[int, tuple[int, int]],
+        now: float,
+        wall: float,
+    ) -> dict[str, Sample]:
+        """Throughput since the last ones, of each forward and of all, where there is news."""
+        kept = {"": counted} | {state.key_of(each): {0: counted[id(each)]} for each in forwards}
+        self._histories = {key: self._histories.get(key) or History() for key in kept}
+        taken = {key: self._histories[key].take(kept[key], now, wall) for key in kept}
+        return {key: sample for key, sample in taken.items() if sample is not None}
 
     def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:
         """As `ipywidgets` asks for it; a browser that begins gets what the others have."""
@@ -193,7 +232,7 @@ class Dashboard(anywidget.AnyWidget):
         return self._sent.whole() | {
             "serial": self._serial,
             "now": time.time(),
-            "samples": self._history.samples,
+            "samples": {key: each.samples for key, each in self._histories.items()},
             "events": self._log.lines,
         }
 
@@ -204,7 +243,10 @@ class Dashboard(anywidget.AnyWidget):
         if not isinstance(content, Mapping):
             return
         asker, kind = content.get("asker"), content.get("kind")
-        if not isinstance(asker, str) or kind not in ("hello", "act", "choose"):
+        if not isinstance(asker, str) or kind not in ("hello", "act", "choose", "watch"):
+            return
+        if kind == "watch":
+            self._watch(str(content.get("key")))
             return
         if kind == "hello":  # what was said before its script had come, it has not heard
             with self._lock:
@@ -219,6 +261,11 @@ class Dashboard(anywidget.AnyWidget):
         if new:
             work = self._act if kind == "act" else self._choose
             self._begin(work, asker, content)
+
+    def _watch(self, key: str) -> None:
+        """A page shows a forward's way; one whose forward is gone hears nothing."""
+        with contextlib.suppress(KfwdError):
+            self._ways.watch(key, self._forward_of(key), time.monotonic())
 
     def _begin(self, work: Work, asker: str, content: Mapping[str, Any]) -> None:
         try:
@@ -263,6 +310,17 @@ class Dashboard(anywidget.AnyWidget):
 
     def _forward_of(self, key: str) -> Forward:
         return actions.find(self._source(), key)
+
+
+def _checked_parts(parts: Sequence[str]) -> list[str]:
+    listed = [] if isinstance(parts, str) else list(parts)
+    unknown = [each for each in listed if each not in PARTS]
+    if unknown or not listed:
+        wrong = (
+            f"a dashboard has no part {unknown[0]!r}." if unknown else "a dashboard needs parts."
+        )
+        raise UsageError(wrong, hint=f"parts are a list of {', '.join(PARTS)}.")
+    return list(dict.fromkeys(listed))
 
 
 def _sentence(text: str) -> str:

@@ -1,0 +1,106 @@
+"""The picture of a way: complete in each form, and whatever comes from a cluster is text."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from kfwd_nb.client.hops import LINKS, PLACES, UNSEEN, FlowView, HopView, LinkView
+from kfwd_nb.notebook.hop_picture import ALONE, MAX_ROWS, drawn, hops_bundle
+
+pytestmark = pytest.mark.pure
+
+HOSTILE = "<script>alert(1)</script>\x1b[31m'\"&"
+NOTHING = (0,) * len(PLACES)
+NONE = (None,) * len(PLACES)
+SEEN = tuple(LinkView(name, "HTTP/2", "TLSv1.3 AES", 0.00123, "PING") for name in LINKS)
+FOREIGN = (
+    LinkView(LINKS[0], "SPDY", "TLSv1.3 AES", 0.02, "TCP"),
+    *(LinkView(name, UNSEEN, None, None, "") for name in LINKS[1:]),
+)
+
+
+def flow(number=1, pod="default/web", node="node-1", up=NOTHING, down=NOTHING, still=5.0):
+    return FlowView(number, pod, node, up, down, still, still)
+
+
+def view(*flows, why="", links=SEEN, more=0, name="web") -> HopView:
+    return HopView(name, "127.0.0.1:8080 -> 80", "connect", 0.0, why, links, flows, more)
+
+
+def svg(bundle) -> ET.Element:
+    html = bundle["text/html"]
+    return ET.fromstring(html[html.index("<svg") : html.index("</svg>") + len("</svg>")])
+
+
+def texts(bundle) -> list[str]:
+    return [each.text for each in svg(bundle).iter() if each.text and each.text.strip()]
+
+
+def test_each_number_stands_at_its_place():
+    octets = {"client": 1024, "relay": 2048, "relay/node agent": 3072, "node agent/pod": 4096}
+    down = tuple(octets.get(place, 0) for place in PLACES)
+    found = texts(hops_bundle(view(flow(down=down))))
+    for words in ("← 1.0 KiB", "← 2.0 KiB", "← 3.0 KiB", "← 4.0 KiB", "PING 1.2 ms", "TLSv1.3"):
+        assert words in found, words
+    picture = drawn(view(flow(down=down)))
+    assert [box.holds for box in picture.boxes[:3]] == [
+        "holds ← 1.0 KiB",
+        "holds ← 2.0 KiB",
+        "holds nothing",
+    ]
+    assert [span.down for span in picture.spans] == ["← 0 B", "← 3.0 KiB", "← 4.0 KiB"]
+
+
+def test_what_stands_still_is_said_in_words():
+    bundle = hops_bundle(view(flow(down=(5, *NOTHING[1:]), number=3)))
+    for form in bundle.values():
+        assert "connection 3 stands still: 5 octets down for 5 s" in form
+
+
+def test_a_foreign_cluster_is_said_to_be_one():
+    seen = (0, 0, *NONE[2:])
+    bundle = hops_bundle(view(flow(up=seen, down=seen), why="no relay", links=FOREIGN))
+    found = texts(bundle)
+    assert {"API server", "kubelet"} <= set(found)
+    assert found.count("not visible") == 3
+    assert found.count("from here") == 3
+    for form in bundle.values():
+        assert "beyond the API server nothing is visible from here: no relay" in form
+
+
+def test_trouble_is_named_and_not_by_colour_alone():
+    silent = LinkView(LINKS[1], "HTTP/2", "TLSv1.3", None, "PING", "a PING is not answered")
+    bundle = hops_bundle(view(flow(), links=(SEEN[0], silent, SEEN[2])))
+    assert "✕ no answer" in texts(bundle)
+    for form in bundle.values():
+        assert "relay/node agent: a PING is not answered" in form
+
+
+def test_without_a_connection():
+    for form in hops_bundle(view()).values():
+        assert "127.0.0.1:8080" in form
+        assert ALONE in form
+
+
+def test_text_from_elsewhere_is_text():
+    bundle = hops_bundle(view(flow(pod=f"default/{HOSTILE}", node=HOSTILE), name=HOSTILE))
+    assert "<script>" not in bundle["text/html"]
+    for form in bundle.values():
+        assert "\x1b" not in form
+    svg(bundle)
+
+
+def test_many_are_summed_up_and_those_that_stand_come_first():
+    flows = [flow(number=number) for number in range(1, 40)]
+    flows[4] = flow(number=5, down=(9, *NOTHING[1:]))
+    picture = drawn(view(*flows, more=7))
+    assert len(picture.rows) == MAX_ROWS
+    assert [row[0] for row in picture.rows[:2]] == ["5", "39"]
+    assert "46 open connections" in picture.title
+
+
+def test_several_pods_and_nodes_are_counted():
+    boxes = drawn(view(flow(pod="a/x"), flow(pod="a/y", node="node-2"))).boxes
+    assert [box.name for box in boxes] == ["this kernel", "", "2 nodes", "2 pods"]

@@ -1,0 +1,167 @@
+"""The tutorials, from top to bottom, in the three places where people run them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import psutil
+import pytest
+from notebook.execute import recorded_file
+
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+TUTORIALS = (
+    "01-first-forward",
+    "02-how-port-forward-works",
+    "03-namespaces",
+    "05-real-clusters",
+    "06-when-things-break",
+    "07-speed",
+    "08-recipes",
+)
+KUBECTL = Path(sys.prefix) / "kubectl" / "kubectl-1.37"
+
+LIMIT = 40
+"""Seconds of one notebook; all of them together take less than six minutes."""
+
+RECORDING = "a recording: this cell needs"
+
+
+def prepared(folder: Path) -> Path:
+    """A folder with the notebooks, the program that runs them, and kubectl on a PATH of its own."""
+    shutil.copytree(NOTEBOOKS, folder / "notebooks")
+    shutil.copy(Path(__file__).with_name("execute.py"), folder)
+    (folder / "bin").mkdir()
+    shutil.copy(KUBECTL, folder / "bin" / "kubectl")
+    (folder / "tmp").mkdir()
+    return folder
+
+
+def cells_of(ended: subprocess.Popen[str], name: str) -> dict[str, dict[str, Any]]:
+    """Its cells by their ids, after what is true in each place."""
+    out, err = ended.communicate(timeout=150)
+    assert ended.returncode == 0, err[-4000:]
+    result = json.loads(out)
+    print(f"{name}: {result['seconds']:.1f} s")
+    assert result["seconds"] < LIMIT
+    for cell in result["cells"]:
+        assert cell["failed"] == cell["fails"], cell
+        assert not cell["failed"] or "Traceback" not in cell["said"], cell
+    assert "is down" in result["cells"][-1]["said"]
+    return {cell["id"]: cell for cell in result["cells"]}
+
+
+def same_but_for_numbers(text: str) -> str:
+    text = re.sub(r"\b(api)-[a-z0-9]+-[a-z0-9]+", r"\1", text.replace("\r", ""))
+    return re.sub(r"\d[\d,.]*", "#", text).strip()
+
+
+def left_behind(mark: str) -> list[psutil.Process]:
+    """Processes that a notebook has started, and left."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("KFWD_TEST") == mark:
+                found.append(process)
+        except psutil.Error:
+            continue
+    return psutil.wait_procs(found, timeout=3)[1]
+
+
+@pytest.mark.notebook
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize("name", TUTORIALS)
+def test_as_root(name: str, tmp_path: Path) -> None:
+    """Everything is live, and says what the recordings say."""
+    folder, mark = prepared(tmp_path), uuid.uuid4().hex
+    environment = {
+        **os.environ,
+        "PATH": f"{folder / 'bin'}:{os.environ['PATH']}",
+        "TMPDIR": str(folder / "tmp"),
+        "KFWD_TEST": mark,
+    }
+    ended = subprocess.Popen(
+        [sys.executable, folder / "execute.py", folder / "notebooks" / f"{name}.ipynb"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+    for cell in cells_of(ended, name).values():
+        assert RECORDING not in cell["said"]
+        if (file := recorded_file(cell["source"])) is not None:
+            _, _, recorded = (NOTEBOOKS / "recorded" / file).read_text().partition("\n")
+            assert same_but_for_numbers(cell["said"]) == same_but_for_numbers(recorded), file
+    assert left_behind(mark) == []
+    assert list((folder / "tmp").iterdir()) == []
+
+
+@pytest.mark.users
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", TUTORIALS)
+def test_as_an_ordinary_user(name: str, ordinary_user: Any) -> None:
+    """Where there are no namespaces, recordings stand in for what needs them; nothing else does."""
+    user, isolation = ordinary_user
+    folder, mark = prepared(user.home / "tutorial"), uuid.uuid4().hex
+    subprocess.run(["chown", "-R", "65534:65534", folder], check=True)
+    ended = user.start(
+        str(user.python),
+        str(folder / "execute.py"),
+        str(folder / "notebooks" / f"{name}.ipynb"),
+        env={
+            "PATH": f"{folder / 'bin'}:{user.python.parent}:/usr/bin:/bin",
+            "HOME": str(user.home),
+            "TMPDIR": str(folder / "tmp"),
+            "LANG": "C.UTF-8",
+            "KFWD_TEST": mark,
+        },
+    )
+    cells = cells_of(ended, name)
+    assert f"isolation {isolation}" in "".join(cell["said"] for cell in cells.values())
+    for cell in cells.values():
+        forbidden = isolation == "loopback" and "--needs namespaces" in cell["source"]
+        assert (RECORDING in cell["said"]) == forbidden, cell
+        assert ("recorded as root" in cell["said"]) == forbidden
+    assert left_behind(mark) == []
+    assert list((folder / "tmp").iterdir()) == []
+
+
+@pytest.mark.pure
+def test_every_recording_is_shown_somewhere() -> None:
+    files = {
+        recorded_file(cell.source)
+        for name in TUTORIALS
+        for cell in nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4).cells
+    }
+    there = {path.name for path in (NOTEBOOKS / "recorded").glob("*.txt")}
+    assert there == files - {None}
+    for name in there:
+        where, _, text = (NOTEBOOKS / "recorded" / name).read_text().partition("\n")
+        assert where.startswith("recorded as root on ")
+        assert text.strip()
+
+
+@pytest.mark.notebook
+def test_what_a_place_lacks_is_named(new_kernel: Any, tmp_path: Path) -> None:
+    kernel = new_kernel()
+    kernel.ok("%load_ext kfwd_nb.notebook.recorded")
+    kernel.ok(f"%cd -q {tmp_path}")
+    (tmp_path / "recorded").mkdir()
+    (tmp_path / "recorded" / "it.txt").write_text("recorded as root on a machine\nit\nworks\n")
+    run = kernel.ok("%%recorded it.txt --needs sh --needs no-such-program\nran = True")
+    assert "a recording: this cell needs no-such-program" in run.text
+    assert "recorded as root on a machine" in run.text
+    assert "works" in run.text
+    assert kernel.run("ran").status == "error"
+    assert kernel.ok("%%recorded none.txt --needs sh\nprint('live')").printed == "live\n"
+    run = kernel.run("%%recorded none.txt --needs no-such-program\n1")
+    assert run.lines[0].startswith("no recording recorded/none.txt")
+    assert kernel.run("%%recorded it.txt\n1/0").status == "error"
