@@ -190,12 +190,26 @@ def test_all_that_is_installed_is_pinned(image: Image) -> None:
     assert sorted(frozen.split()) == sorted(lines("constraints.txt"))
 
 
+def test_all_that_the_notebooks_import_is_there(image: Image) -> None:
+    code = "\n".join(
+        cell.source for path in (ROOT / "notebooks").glob("*.ipynb") for cell in code_cells(path)
+    )
+    names = sorted(set(re.findall(r"^\s*(?:import|from) (\w+)", code, re.MULTILINE)))
+    look = "from importlib.util import find_spec; print(*filterfalse(find_spec, names))"
+    code = f"from itertools import filterfalse; names = {names}; {look}"
+    assert image.run(str(image.user.python), "-c", code).strip() == ""
+
+
 def code_cells(path: Path) -> list[Any]:
     return [c for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
 
 
 def executed(path: Path) -> int:
-    return sum(cell.execution_count is not None for cell in code_cells(path))
+    """Cells of the saved notebook that have run; 0 while it is being written."""
+    try:
+        return sum(cell.execution_count is not None for cell in code_cells(path))
+    except nbformat.reader.NotJSONError:
+        return 0
 
 
 def text_of(output: Any) -> str:
