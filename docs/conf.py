@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -12,10 +13,15 @@ sys.path[:0] = [str(HERE), str(ROOT)]
 
 from kfwd_nb import __version__
 
-# The tutorials are pages, too. Sphinx reads what is below its own folder only: a copy, made anew.
+# The tutorials are pages, too. Sphinx reads only what is below its own folder: a copy, made anew,
+# in which each notebook says that its cells are IPython's.
 TUTORIALS = HERE / "tutorials"
 shutil.rmtree(TUTORIALS, ignore_errors=True)
 shutil.copytree(ROOT / "notebooks", TUTORIALS, ignore=shutil.ignore_patterns(".*"))
+for path in TUTORIALS.glob("*.ipynb"):
+    notebook = json.loads(path.read_text())
+    notebook["metadata"]["language_info"] = {"name": "python", "pygments_lexer": "ipython3"}
+    path.write_text(json.dumps(notebook))
 
 project = "kfwd_nb"
 project_copyright = "the kfwd_nb maintainers"
@@ -53,7 +59,7 @@ FOREIGN = (
 )
 INNER = (
     r"t\.Any|T|EventKind|Tunnel|Layer|Direction|ForwardParameters|Wire|Step|Seen|ClusterAccess|Target"
-    r"|Frame|ClusterOptions"
+    r"|Frame|ClusterOptions|Displayable|Pod"
 )
 nitpick_ignore_regex = [
     (r"py:.*", rf"({FOREIGN})\b.*"),

@@ -368,9 +368,14 @@ def _enter_parser() -> Parser:
 
 def _fault_parser() -> Parser:
     parser = Parser(prog="%kfwd fault")
-    parser.add_argument("words", nargs="*")
-    parser.add_argument("-n", "--namespace")
-    parser.add_argument("--clear", action="store_true")
+    parser.add_argument(
+        "words",
+        nargs="*",
+        metavar="VERB WHERE",
+        help=f"one of {', '.join(FAULT_VERBS)}, and a pod, a pod and its port, or a node",
+    )
+    parser.add_argument("-n", "--namespace", metavar="NS", help=NAMESPACE)
+    parser.add_argument("--clear", action="store_true", help="end all faults that last")
     return parser
 
 
