@@ -43,7 +43,7 @@ bench: debian $(VENV)/.with-test $(VENV)/.kubectl
 	@$(BIN)/python tests/bench
 
 lab: $(VENV)/.with-lab
-	@$(BIN)/jupyter lab $$([ "$$(id -u)" != 0 ] || echo --allow-root) notebooks
+	@PATH="$$PATH:$(CURDIR)/$(VENV)/kubectl" $(BIN)/jupyter lab $$([ "$$(id -u)" != 0 ] || echo --allow-root) notebooks
 
 clean:
 	rm -rf $(VENV) .bench build dist htmlcov .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
