@@ -345,8 +345,10 @@ async def test_a_report_that_is_no_pod_ends_the_session_and_the_next_one_works(
     await until(lambda: bench.ready("web"))
 
 
-async def test_only_who_is_known_hears_of_the_hops(bench):
-    """Of one's own streams alone; and a path that is nearly the same is another one."""
+async def test_only_who_is_known_hears_of_the_hops(bench: Any, echo: int) -> None:
+    """And a path that is nearly the same is another one."""
+    await bench.agent(p80=echo)
+    await bench.pod("web")
     known = await bench.tunnel()
     await known.connect("web.default.pod:80")
     assert (await known.request("GET", question([1]))).status == 200
