@@ -134,14 +134,17 @@ class Faults:
         fault = Fault("cut", f"node/{node}")
         if fault in self._active:
             return fault
-        truth = self._node(node)
+        found = self._node(node)
         nobody = socket.socket()  # it holds a port, so that nobody else can listen there
         nobody.bind(("127.0.0.1", 0))
-        self._put(_at_port(truth, nobody.getsockname()[1]))
+        dead = nobody.getsockname()[1]
+        self._put(_at_port(found, dead))
 
         def mend() -> None:
+            now = self._node(node)
+            if _port_of(now) == dead:  # an agent that was started anew has told its own
+                self._put(_at_port(now, _port_of(found)))
             nobody.close()
-            self._put(truth)
 
         self._active[fault] = mend
         return fault
@@ -215,12 +218,17 @@ class Faults:
 
     def _agent(self, node: Node) -> psutil.Process:
         """The process of a node's agent. Before it is ready it would not survive a signal."""
-        config = f"{os.sep}{node.metadata.name}.json"
-        for process in psutil.Process(self._supervisor).children():
-            with suppress(psutil.Error, IndexError):
-                if node.ready and process.cmdline()[-1].endswith(config):
-                    return process
-        raise UnavailableError(f"the agent of node/{node.metadata.name} does not run now.")
+        if not node.ready:
+            raise _gone(node.metadata.name)
+        return self._process(node.metadata.name)
+
+    def _process(self, node: str) -> psutil.Process:
+        with suppress(psutil.NoSuchProcess):
+            for process in psutil.Process(self._supervisor).children():
+                with suppress(psutil.Error, IndexError):
+                    if process.cmdline()[-1].endswith(f"{os.sep}{node}.json"):
+                        return process
+        raise _gone(node)
 
     def _tell_ports(self, agent: psutil.Process) -> None:
         ports = {each.where: each.kind for each in self._active if each.kind in PORT_FAULTS}
@@ -253,6 +261,14 @@ class Faults:
                 client.close()
 
         return loop_thread().run(ask())
+
+
+def _gone(node: str) -> UnavailableError:
+    return UnavailableError(f"the agent of node/{node} does not run now.")
+
+
+def _port_of(node: Node) -> int:
+    return node.status.daemon_endpoints.kubelet_endpoint.port
 
 
 def _at_port(node: Node, port: int) -> Node:

@@ -178,6 +178,30 @@ def test_a_cut_link_is_mended(broken: MiniCluster, web: Forward) -> None:
     until(ready)
 
 
+def kill_agent(cluster: MiniCluster, node: str) -> None:
+    """End a node's agent, and wait until there is another."""
+    killed = cluster.faults._process(node)
+    killed.kill()
+    until(lambda: again(cluster, node, killed))
+
+
+def again(cluster: MiniCluster, node: str, killed: psutil.Process) -> bool:
+    try:
+        return cluster.faults._agent(cluster.faults._node(node)) != killed
+    except UnavailableError:
+        return False
+
+
+def test_a_cut_link_of_an_agent_that_was_started_anew(broken: MiniCluster, web: Forward) -> None:
+    """What it says is true now; what was true before the cut is not."""
+    node = node_of(broken, "web")
+    broken.faults.cut(node)
+    kill_agent(broken, node)
+    broken.faults.mend(f"node/{node}", ["cut"])
+    assert broken.faults.active == ()
+    until(lambda: greets(web))
+
+
 def test_a_refused_port_harms_no_other(broken: MiniCluster, web: Forward) -> None:
     with echo(web) as sock:
         broken.faults.break_port("refuse", WEB, 80)
