@@ -17,8 +17,8 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar, get_args
@@ -87,10 +87,11 @@ class Faults:
             KfwdError: there is no such pod, or none that runs.
         """
         pod = self.pod_of(target, namespace)
-        first = psutil.Process(int(pod.metadata.annotations[PID_ANNOTATION]))
-        for process in first.children(recursive=True):
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
+        with _reached(f"pod {namespace}/{pod.metadata.name}"):
+            first = psutil.Process(int(pod.metadata.annotations[PID_ANNOTATION]))
+            for process in first.children(recursive=True):
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
         return pod
 
     def replace(self, target: Target, namespace: str = "default") -> Pod:
@@ -121,8 +122,14 @@ class Faults:
         """
         agent = self._agent(self._node(node))
         fault = Fault("stop", f"node/{node}")
-        agent.suspend()
-        self._active[fault] = agent.resume
+        with _reached(f"the agent of {fault.where}"):
+            agent.suspend()
+
+        def resume() -> None:
+            with suppress(psutil.NoSuchProcess):  # its successor was never stopped
+                agent.resume()
+
+        self._active[fault] = resume
         return fault
 
     def cut(self, node: str) -> Fault:
@@ -158,13 +165,19 @@ class Faults:
             KfwdError: there is no such pod, or none that runs.
         """
         pod = self.pod_of(target, namespace)
-        agent = self._agent(self._node(pod.spec.node_name))
+        node = pod.spec.node_name
+        agent = self._agent(self._node(node))
         where = f"{namespace}/{pod.metadata.name}:{port}"
-        for other in [each for each in self._active if each.where == where]:
-            del self._active[other]
+        others = {each: end for each, end in self._active.items() if each.where != where}
         fault = Fault(kind, where)
-        self._active[fault] = lambda: self._tell_ports(agent)
-        self._tell_ports(agent)
+
+        def mend() -> None:
+            # One that took in a fault can be told of its end, also while it is stopped or cut off.
+            told = agent if agent.is_running() else self._agent(self._node(node))
+            self._tell_ports(told, [each for each in self._active if each != fault])
+
+        self._tell_ports(agent, [*others, fault])
+        self._active = {**others, fault: mend}
         return fault
 
     # -- their end --------------------------------------------------------------------------------
@@ -174,6 +187,7 @@ class Faults:
 
         Raises:
             NotFoundError: there is none.
+            KfwdError: one could not be ended; it lasts.
         """
         found = [each for each in self._active if each.where == where and each.kind in kinds]
         if not found:
@@ -182,15 +196,18 @@ class Faults:
                 f"{where} has no fault that could be ended.", hint=did_you_mean(where, places)
             )
         for fault in found:
-            self._active.pop(fault)()
+            self._active[fault]()
+            del self._active[fault]
         return tuple(found)
 
     def clear(self) -> tuple[Fault, ...]:
-        """End all faults, whatever has become of their places; returns what they were."""
-        ended, self._active = self._active, {}
-        for end in ended.values():
-            with suppress(KfwdError, psutil.NoSuchProcess):
+        """End all faults that can be ended; returns them. The others stay in `active`."""
+        ended = []
+        for fault, end in tuple(self._active.items()):
+            with suppress(KfwdError):
                 end()
+                del self._active[fault]
+                ended.append(fault)
         return tuple(ended)
 
     # -- inside -----------------------------------------------------------------------------------
@@ -230,11 +247,12 @@ class Faults:
                         return process
         raise _gone(node)
 
-    def _tell_ports(self, agent: psutil.Process) -> None:
-        ports = {each.where: each.kind for each in self._active if each.kind in PORT_FAULTS}
-        path = Path(agent.cmdline()[-1]).with_suffix(".faults")
-        write_private(path, msgspec.json.encode(ports))
-        agent.send_signal(signal.SIGUSR1)
+    def _tell_ports(self, agent: psutil.Process, faults: Iterable[Fault]) -> None:
+        ports = {each.where: each.kind for each in faults if each.kind in PORT_FAULTS}
+        with _reached("the node's agent"):
+            path = Path(agent.cmdline()[-1]).with_suffix(".faults")
+            write_private(path, msgspec.json.encode(ports))
+            agent.send_signal(signal.SIGUSR1)
         deadline = time.monotonic() + HEARD_WITHIN
         while path.exists() and time.monotonic() < deadline:  # the agent takes it
             time.sleep(0.005)
@@ -261,6 +279,14 @@ class Faults:
                 client.close()
 
         return loop_thread().run(ask())
+
+
+@contextmanager
+def _reached(whom: str) -> Iterator[None]:
+    try:
+        yield
+    except psutil.Error as error:
+        raise UnavailableError(f"{whom} could not be reached: {error}.") from error
 
 
 def _gone(node: str) -> UnavailableError:
