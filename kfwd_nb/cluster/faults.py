@@ -17,8 +17,8 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar, get_args
@@ -87,10 +87,11 @@ class Faults:
             KfwdError: there is no such pod, or none that runs.
         """
         pod = self.pod_of(target, namespace)
-        first = psutil.Process(int(pod.metadata.annotations[PID_ANNOTATION]))
-        for process in first.children(recursive=True):
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
+        with _reached(f"pod {namespace}/{pod.metadata.name}"):
+            first = psutil.Process(int(pod.metadata.annotations[PID_ANNOTATION]))
+            for process in first.children(recursive=True):
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
         return pod
 
     def replace(self, target: Target, namespace: str = "default") -> Pod:
@@ -121,8 +122,14 @@ class Faults:
         """
         agent = self._agent(self._node(node))
         fault = Fault("stop", f"node/{node}")
-        agent.suspend()
-        self._active[fault] = agent.resume
+        with _reached(f"the agent of {fault.where}"):
+            agent.suspend()
+
+        def resume() -> None:
+            with suppress(psutil.NoSuchProcess):  # its successor was never stopped
+                agent.resume()
+
+        self._active[fault] = resume
         return fault
 
     def cut(self, node: str) -> Fault:
@@ -134,14 +141,17 @@ class Faults:
         fault = Fault("cut", f"node/{node}")
         if fault in self._active:
             return fault
-        truth = self._node(node)
+        found = self._node(node)
         nobody = socket.socket()  # it holds a port, so that nobody else can listen there
         nobody.bind(("127.0.0.1", 0))
-        self._put(_at_port(truth, nobody.getsockname()[1]))
+        dead = nobody.getsockname()[1]
+        self._put(_at_port(found, dead))
 
         def mend() -> None:
+            now = self._node(node)
+            if _port_of(now) == dead:  # an agent that was started anew has told its own
+                self._put(_at_port(now, _port_of(found)))
             nobody.close()
-            self._put(truth)
 
         self._active[fault] = mend
         return fault
@@ -155,13 +165,19 @@ class Faults:
             KfwdError: there is no such pod, or none that runs.
         """
         pod = self.pod_of(target, namespace)
-        agent = self._agent(self._node(pod.spec.node_name))
+        node = pod.spec.node_name
+        agent = self._agent(self._node(node))
         where = f"{namespace}/{pod.metadata.name}:{port}"
-        for other in [each for each in self._active if each.where == where]:
-            del self._active[other]
+        others = {each: end for each, end in self._active.items() if each.where != where}
         fault = Fault(kind, where)
-        self._active[fault] = lambda: self._tell_ports(agent)
-        self._tell_ports(agent)
+
+        def mend() -> None:
+            # One that took in a fault can be told of its end, also while it is stopped or cut off.
+            told = agent if agent.is_running() else self._agent(self._node(node))
+            self._tell_ports(told, [each for each in self._active if each != fault])
+
+        self._tell_ports(agent, [*others, fault])
+        self._active = {**others, fault: mend}
         return fault
 
     # -- their end --------------------------------------------------------------------------------
@@ -171,6 +187,7 @@ class Faults:
 
         Raises:
             NotFoundError: there is none.
+            KfwdError: one could not be ended; it lasts.
         """
         found = [each for each in self._active if each.where == where and each.kind in kinds]
         if not found:
@@ -179,15 +196,18 @@ class Faults:
                 f"{where} has no fault that could be ended.", hint=did_you_mean(where, places)
             )
         for fault in found:
-            self._active.pop(fault)()
+            self._active[fault]()
+            del self._active[fault]
         return tuple(found)
 
     def clear(self) -> tuple[Fault, ...]:
-        """End all faults, whatever has become of their places; returns what they were."""
-        ended, self._active = self._active, {}
-        for end in ended.values():
-            with suppress(KfwdError, psutil.NoSuchProcess):
+        """End all faults that can be ended; returns them. The others stay in `active`."""
+        ended = []
+        for fault, end in tuple(self._active.items()):
+            with suppress(KfwdError):
                 end()
+                del self._active[fault]
+                ended.append(fault)
         return tuple(ended)
 
     # -- inside -----------------------------------------------------------------------------------
@@ -215,18 +235,24 @@ class Faults:
 
     def _agent(self, node: Node) -> psutil.Process:
         """The process of a node's agent. Before it is ready it would not survive a signal."""
-        config = f"{os.sep}{node.metadata.name}.json"
-        for process in psutil.Process(self._supervisor).children():
-            with suppress(psutil.Error, IndexError):
-                if node.ready and process.cmdline()[-1].endswith(config):
-                    return process
-        raise UnavailableError(f"the agent of node/{node.metadata.name} does not run now.")
+        if not node.ready:
+            raise _gone(node.metadata.name)
+        return self._process(node.metadata.name)
 
-    def _tell_ports(self, agent: psutil.Process) -> None:
-        ports = {each.where: each.kind for each in self._active if each.kind in PORT_FAULTS}
-        path = Path(agent.cmdline()[-1]).with_suffix(".faults")
-        write_private(path, msgspec.json.encode(ports))
-        agent.send_signal(signal.SIGUSR1)
+    def _process(self, node: str) -> psutil.Process:
+        with suppress(psutil.NoSuchProcess):
+            for process in psutil.Process(self._supervisor).children():
+                with suppress(psutil.Error, IndexError):
+                    if process.cmdline()[-1].endswith(f"{os.sep}{node}.json"):
+                        return process
+        raise _gone(node)
+
+    def _tell_ports(self, agent: psutil.Process, faults: Iterable[Fault]) -> None:
+        ports = {each.where: each.kind for each in faults if each.kind in PORT_FAULTS}
+        with _reached("the node's agent"):
+            path = Path(agent.cmdline()[-1]).with_suffix(".faults")
+            write_private(path, msgspec.json.encode(ports))
+            agent.send_signal(signal.SIGUSR1)
         deadline = time.monotonic() + HEARD_WITHIN
         while path.exists() and time.monotonic() < deadline:  # the agent takes it
             time.sleep(0.005)
@@ -253,6 +279,22 @@ class Faults:
                 client.close()
 
         return loop_thread().run(ask())
+
+
+@contextmanager
+def _reached(whom: str) -> Iterator[None]:
+    try:
+        yield
+    except psutil.Error as error:
+        raise UnavailableError(f"{whom} could not be reached: {error}.") from error
+
+
+def _gone(node: str) -> UnavailableError:
+    return UnavailableError(f"the agent of node/{node} does not run now.")
+
+
+def _port_of(node: Node) -> int:
+    return node.status.daemon_endpoints.kubelet_endpoint.port
 
 
 def _at_port(node: Node, port: int) -> Node:

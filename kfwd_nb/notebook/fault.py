@@ -62,8 +62,10 @@ def fault(faults: Faults, options: FaultOptions) -> FaultList:
         KfwdError: there is no such place, or no such fault.
     """
     if options.clear:
-        ended = faults.clear()
-        return FaultList(f"ended: {_named(ended)}" if ended else "there was no fault", ())
+        ended, left = faults.clear(), faults.active
+        said = [f"ended: {_named(ended)}"] if ended else []
+        said += [f"could not be ended now: {_named(left)}"] if left else []
+        return FaultList("; ".join(said) or "there was no fault", left)
     did = _do(faults, options) if options.verb is not None else ""
     return FaultList(did, faults.active)
 

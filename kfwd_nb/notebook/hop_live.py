@@ -75,6 +75,10 @@ class LiveHops:
     def freeze(self) -> None:
         """See `live.Followed`; the picture needs no kernel."""
 
+    def close(self) -> None:
+        """See `live.Followed`."""
+        self.over = True
+
     def _refresh(self, now: float) -> bool:
         if self._forward.state == "stopped":
             self.over = True

@@ -66,6 +66,9 @@ class Followed(Protocol):
     def freeze(self) -> None:
         """It all ends: leave what there is now in a form that needs no kernel."""
 
+    def close(self) -> None:
+        """It is not looked after any more: let go of what it holds."""
+
 
 class LiveTable:
     """One shown table.
@@ -121,6 +124,10 @@ class LiveTable:
         self.refresh()
         with self._lock:
             self._leave_plain()
+
+    def close(self) -> None:
+        """Show nothing any more."""
+        self.over = True
 
     def _refresh(self, wall: float, now: float) -> bool:
         forwards = self._source()
@@ -182,17 +189,20 @@ class Follower:
         if table.over:
             return
         with self._lock:
-            kept = [each for each in self._tables if not _replaced(each, table)]
+            replaced = [each for each in self._tables if _replaced(each, table)]
+            kept = [each for each in self._tables if each not in replaced]
             self._tables = [*kept, table][-MAX_TABLES:]
+            pushed_out = [each for each in kept if each not in self._tables]
             if self._thread is None:
                 self._stop = threading.Event()
                 self._thread = threading.Thread(
                     target=self._run, args=(self._stop,), name="kfwd-tables", daemon=True
                 )
                 self._thread.start()
-        for each in kept:
-            if each not in self._tables:
-                self._guard(each, each.freeze)
+        for each in pushed_out:
+            self._guard(each, each.freeze)
+        for each in [*replaced, *pushed_out]:
+            self._guard(each, each.close)
 
     def refresh(self) -> None:
         """Refresh all tables now: before a cell ends that has stopped forwards."""

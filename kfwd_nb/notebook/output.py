@@ -7,12 +7,14 @@ import secrets
 from typing import TYPE_CHECKING
 
 from IPython.core.displaypub import CapturingDisplayPublisher
-from IPython.core.interactiveshell import InteractiveShell
+from IPython.core.getipython import get_ipython
 
 from kfwd_nb.notebook.render import PLAIN, in_form
 from kfwd_nb.notebook.settings import wanted_form
 
 if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
     from kfwd_nb.notebook.render import Bundle
 
 
@@ -28,7 +30,9 @@ class Output:
     def __init__(self) -> None:
         self._id = f"kfwd-{secrets.token_hex(8)}"
         self._context = contextvars.copy_context()
-        self._shell = InteractiveShell.instance()
+        shell = get_ipython()
+        assert shell is not None, "without a shell there is no cell"
+        self._shell = shell
         self._publisher = self._shell.display_pub
         self._shown = False
         self._needs_kernel = False
@@ -78,9 +82,9 @@ def updates_in_place(shell: InteractiveShell) -> bool:
     return is_kernel(shell) and not isinstance(shell.display_pub, CapturingDisplayPublisher)
 
 
-def execution(shell: InteractiveShell) -> tuple[str, str]:
+def execution(shell: InteractiveShell | None) -> tuple[str, str]:
     """(cell, run of it): which cell is running, where the frontend says so, and its request."""
-    if not is_kernel(shell):
+    if shell is None or not is_kernel(shell):
         return "", ""
     parent = shell.get_parent() or {}  # type: ignore[attr-defined]
     cell = (parent.get("metadata") or {}).get("cellId") or ""

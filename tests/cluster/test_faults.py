@@ -178,6 +178,30 @@ def test_a_cut_link_is_mended(broken: MiniCluster, web: Forward) -> None:
     until(ready)
 
 
+def kill_agent(cluster: MiniCluster, node: str) -> None:
+    """End a node's agent, and wait until there is another."""
+    killed = cluster.faults._process(node)
+    killed.kill()
+    until(lambda: again(cluster, node, killed))
+
+
+def again(cluster: MiniCluster, node: str, killed: psutil.Process) -> bool:
+    try:
+        return cluster.faults._agent(cluster.faults._node(node)) != killed
+    except UnavailableError:
+        return False
+
+
+def test_a_cut_link_of_an_agent_that_was_started_anew(broken: MiniCluster, web: Forward) -> None:
+    """What it says is true now; what was true before the cut is not."""
+    node = node_of(broken, "web")
+    broken.faults.cut(node)
+    kill_agent(broken, node)
+    broken.faults.mend(f"node/{node}", ["cut"])
+    assert broken.faults.active == ()
+    until(lambda: greets(web))
+
+
 def test_a_refused_port_harms_no_other(broken: MiniCluster, web: Forward) -> None:
     with echo(web) as sock:
         broken.faults.break_port("refuse", WEB, 80)
@@ -237,6 +261,35 @@ def test_one_fault_of_a_port_takes_the_place_of_another(broken: MiniCluster, web
         page(web)
 
 
+def test_a_port_fault_ends_although_its_agent_was_started_anew(
+    broken: MiniCluster, web: Forward
+) -> None:
+    """The new agent has the fault, too; one that is not there cannot be told."""
+    node = node_of(broken, "web")
+    fault = broken.faults.break_port("refuse", WEB, 80)
+    broken.faults._process(node).kill()
+    until(lambda: not broken.faults._node(node).ready)
+    assert broken.faults.clear() == ()
+    with pytest.raises(UnavailableError, match="does not run now"):
+        broken.faults.mend(fault.where, ["refuse"])
+    assert broken.faults.active == (fault,)
+    until(lambda: broken.faults._node(node).ready)
+    with pytest.raises(ConnectionResetError):
+        page(web)
+    assert broken.faults.mend(fault.where, ["refuse"]) == (fault,)
+    until(lambda: greets(web))
+
+
+def test_a_stopped_agent_that_was_killed_is_not_stopped_any_more(
+    broken: MiniCluster, web: Forward
+) -> None:
+    node = node_of(broken, "web")
+    fault = broken.faults.stop(node)
+    kill_agent(broken, node)
+    assert broken.faults.mend(f"node/{node}", ["stop"]) == (fault,)
+    until(lambda: greets(web))
+
+
 def test_places_that_are_not_there(broken: MiniCluster) -> None:
     faults = broken.faults
     with pytest.raises(NotFoundError, match='Pod "wbe" not found') as error:
@@ -255,9 +308,9 @@ def test_places_that_are_not_there(broken: MiniCluster) -> None:
 def test_a_cluster_ends_with_its_faults() -> None:
     with MiniCluster() as cluster:
         family = psutil.Process(cluster._process.pid).children(recursive=True)
+        cluster.faults.break_port("stall", Target("svc", "api"), 8080)
         cluster.faults.stop("node-1")
         cluster.faults.cut("node-2")
-        cluster.faults.break_port("stall", Target("svc", "api"), 8080)
     assert psutil.wait_procs(family, timeout=3)[1] == []
     with pytest.raises(ClusterError, match="does not run"):
         _ = cluster.faults

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -24,6 +25,8 @@ def test_a_question_is_new_once():
     assert asked.told("a") == {"line": "log in"}
     asked.end("a", {"note": "done"})
     assert not asked.begin("a")
+    assert asked.told("a") == {"note": "done"}
+    asked.tell("a", {"line": "too late"})
     assert asked.told("a") == {"note": "done"}
 
 
@@ -92,7 +95,6 @@ def told() -> Told:
 def board(fake: Any, told: Told, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A dashboard outside a kernel, and what it says."""
     monkeypatch.setattr(widget, "execution", lambda _: ("", ""))
-    monkeypatch.setattr(widget.InteractiveShell, "instance", lambda: None)
     made = widget.Dashboard()
     made.send = told
     yield made
@@ -151,3 +153,20 @@ def test_an_update_that_failed_is_made_up_for(board, told, fake, monkeypatch):
             board.refresh()
     assert board.refresh()
     assert [row["name"] for row in told.take("changed")["forwards"]] == ["web"]
+
+
+def test_a_forward_in_the_place_of_one_that_is_gone_begins_at_nothing(board, told, fake):
+    """Python gives an `id` anew; so this one is, at once, what the second forward would have."""
+    web = fake.make("web")
+    web.started, web.log = 1.0, list
+    board._every = lambda: [web]
+    connection = web.connect(bytes_in=5000)
+    board.over = True  # nobody else looks
+    now = time.monotonic() + 10
+    board._refresh(1.0, now)
+    web.started, connection.bytes_in = 2.0, 300
+    board._refresh(3.0, now + 2)
+    rates = [each[1] for history in board._histories.values() for each in history.samples]
+    assert all(each >= 0 for each in rates)
+    assert all(row["rateIn"] >= 0 for row in board._sent.forwards.values())
+    assert board._histories[""].samples[-1][1] == 150

@@ -44,7 +44,7 @@ def applied(old: state.State, change: dict[str, Any]) -> state.State:
 def test_a_row_has_what_there_is_to_know():
     (web,) = made("svc/web")
     web.connect(opened=NOON, bytes_in=3000, bytes_out=20)
-    found = state.read([web], {id(web): Rate(1500.0, 10.0)})
+    found = state.read([web], {state.key_of(web): Rate(1500.0, 10.0)})
     (row,) = found.forwards.values()
     assert (row["target"], row["state"], row["open"], row["in"], row["rateIn"]) == (
         *("svc/web", "listening", 1),
@@ -121,44 +121,50 @@ def test_a_forward_that_was_started_anew_takes_its_formers_place():
 # -- throughput -----------------------------------------------------------------------------------
 
 
-def taken(history: History, totals: dict[int, tuple[int, int]], now: float) -> Any:
+def taken(history: History, totals: dict[str, tuple[int, int]], now: float) -> Any:
     return history.take(totals, now - NOON + 1, now)
 
 
 def test_a_clock_that_is_set_back_stops_nothing():
     history = History()
-    history.take({1: (0, 0)}, 1, NOON)
-    assert history.take({1: (1000, 0)}, 2, NOON - 100) == (NOON - 100, 1000, 0)
-    assert history.take({1: (3000, 0)}, 3, NOON - 99) == (NOON - 99, 2000, 0)
+    history.take({"a": (0, 0)}, 1, NOON)
+    assert history.take({"a": (1000, 0)}, 2, NOON - 100) == (NOON - 100, 1000, 0)
+    assert history.take({"a": (3000, 0)}, 3, NOON - 99) == (NOON - 99, 2000, 0)
 
 
 def test_samples_are_rates_between_two_looks():
     history = History()
-    assert taken(history, {1: (0, 0)}, NOON) is None
-    assert taken(history, {1: (5000, 0)}, NOON + 0.5) is None, "too early"
-    assert taken(history, {1: (8000, 400)}, NOON + 1) == (NOON + 1, 8000, 400)
-    assert taken(history, {1: (8000, 400), 2: (300, 0)}, NOON + 2) == (NOON + 2, 300, 0)
+    assert taken(history, {"a": (0, 0)}, NOON) is None
+    assert taken(history, {"a": (5000, 0)}, NOON + 0.5) is None, "too early"
+    assert taken(history, {"a": (8000, 400)}, NOON + 1) == (NOON + 1, 8000, 400)
+    assert taken(history, {"a": (8000, 400), "b": (300, 0)}, NOON + 2) == (NOON + 2, 300, 0)
+
+
+def test_a_look_that_comes_late_makes_no_peak():
+    history = History()
+    taken(history, {"a": (0, 0)}, NOON)
+    assert taken(history, {"a": (10_000, 500)}, NOON + 10) == (NOON + 10, 1000, 50)
 
 
 def test_silence_is_one_sample_of_zero_and_then_nothing():
     history = History()
-    taken(history, {1: (0, 0)}, NOON)
-    taken(history, {1: (1000, 0)}, NOON + 1)
-    assert taken(history, {1: (1000, 0)}, NOON + 2) == (NOON + 2, 0.0, 0.0)
-    assert [taken(history, {1: (1000, 0)}, NOON + second) for second in range(3, 9)] == [None] * 6
+    taken(history, {"a": (0, 0)}, NOON)
+    taken(history, {"a": (1000, 0)}, NOON + 1)
+    assert taken(history, {"a": (1000, 0)}, NOON + 2) == (NOON + 2, 0.0, 0.0)
+    assert [taken(history, {"a": (1000, 0)}, NOON + second) for second in range(3, 9)] == [None] * 6
 
 
 def test_a_forward_that_is_forgotten_takes_nothing_away():
     history = History()
-    taken(history, {1: (0, 0), 2: (0, 0)}, NOON)
-    taken(history, {1: (1000, 0), 2: (1000, 0)}, NOON + 1)
-    assert taken(history, {2: (1500, 0)}, NOON + 2) == (NOON + 2, 500, 0)
+    taken(history, {"a": (0, 0), "b": (0, 0)}, NOON)
+    taken(history, {"a": (1000, 0), "b": (1000, 0)}, NOON + 1)
+    assert taken(history, {"b": (1500, 0)}, NOON + 2) == (NOON + 2, 500, 0)
 
 
 def test_history_is_bounded():
     history = History()
     for second in range(2 * MAX_SAMPLES):
-        taken(history, {1: (1000 * second, 0)}, NOON + second)
+        taken(history, {"a": (1000 * second, 0)}, NOON + second)
     assert len(history.samples) == MAX_SAMPLES
     assert history.samples[-1][0] == NOON + 2 * MAX_SAMPLES - 1
 

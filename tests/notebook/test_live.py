@@ -153,6 +153,41 @@ def test_tables_are_bounded(fake: Any, screen: Screen, follower: Follower) -> No
     assert frozen == [0, 1, 2, 3, 4], "one that stands still needs no kernel any more"
 
 
+class Held:
+    """Something that holds what it has to let go of."""
+
+    over = False
+
+    def __init__(self, *owner: str) -> None:
+        self.owner = owner
+        self.told: list[str] = []
+
+    def refresh(self) -> bool:
+        return False
+
+    def settle(self) -> None:
+        pass
+
+    def freeze(self) -> None:
+        self.told.append("freeze")
+
+    def close(self) -> None:
+        self.told.append("close")
+
+
+def test_what_is_replaced_is_closed_and_what_is_pushed_out_too(follower: Follower) -> None:
+    old: Any = Held("cell", "1")
+    follower.follow(old)
+    first: Any = Held("cell", "2")
+    follower.follow(first)
+    assert (old.told, first.told) == (["close"], [])
+    others: list[Any] = [Held("", "") for _ in range(MAX_TABLES)]
+    for each in others:
+        follower.follow(each)
+    assert first.told == ["freeze", "close"]
+    assert [each.told for each in others] == [[]] * MAX_TABLES
+
+
 def test_a_cell_that_runs_again_has_one_table(
     fake: Any, screen: Screen, follower: Follower
 ) -> None:

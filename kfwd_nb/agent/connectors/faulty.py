@@ -14,6 +14,7 @@ so whoever wrote it knows. A copy is kept for the agent's next start.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal
@@ -43,7 +44,7 @@ class FaultyConnector(Connector):
         self._file = file
         self._kept = file.with_name(f"{file.name}.read")
         self._faults: dict[str, PortFault] = {}
-        self._stalled: list[tuple[str, StalledStream]] = []
+        self._stalled: dict[StalledStream, str] = {}
         self.read()
 
     def read(self) -> None:
@@ -52,12 +53,13 @@ class FaultyConnector(Connector):
             self._file.replace(self._kept)
         with suppress(FileNotFoundError):
             self._faults = msgspec.json.decode(self._kept.read_bytes(), type=dict[str, PortFault])
-        stalled, self._stalled = self._stalled, []
-        for key, stream in stalled:
-            if self._faults.get(key) == "stall":
-                self._stalled.append((key, stream))
-            else:
+        for stream, key in tuple(self._stalled.items()):
+            if self._faults.get(key) != "stall":
+                self._stalled.pop(stream, None)
                 stream.go_on()
+
+    def _forget(self, stream: StalledStream) -> None:
+        self._stalled.pop(stream, None)
 
     @property
     def how(self) -> str:
@@ -74,8 +76,11 @@ class FaultyConnector(Connector):
                 words = f"pod {pod.name} reset the connection to port {port} ({CAUSE})."
                 return ResettingStream(ResetError(words, where="pod"))
             case "stall":
-                stalled = StalledStream(await self._inner.open(pod, port))
-                self._stalled.append((key, stalled))
+                inner = await self._inner.open(pod, port)
+                if self._faults.get(key) != "stall":  # it was mended meanwhile
+                    return inner
+                stalled = StalledStream(inner, self._forget)
+                self._stalled[stalled] = key
                 return stalled
         return await self._inner.open(pod, port)
 
@@ -121,12 +126,18 @@ class ResettingStream(ByteStream):
 
 
 class StalledStream(ByteStream):
-    """A stream whose peer reads nothing until it is told to go on; what it sends comes."""
+    """A stream whose peer reads nothing until it is told to go on; what it sends comes.
 
-    __slots__ = ("_ended", "_held", "_inner", "_receiver", "_stalled")
+    Args:
+        inner: the stream to the peer.
+        over: told when this stream is over, however it ended.
+    """
 
-    def __init__(self, inner: ByteStream) -> None:
+    __slots__ = ("_ended", "_held", "_inner", "_over", "_receiver", "_stalled")
+
+    def __init__(self, inner: ByteStream, over: Callable[[StalledStream], object]) -> None:
         self._inner = inner
+        self._over = over
         self._stalled = True
         self._held: list[memoryview] = []
         self._ended = False
@@ -147,7 +158,7 @@ class StalledStream(ByteStream):
     def start(self, receiver: Receiver) -> None:
         """See `ByteStream`."""
         self._receiver = receiver
-        self._inner.start(receiver)
+        self._inner.start(self)
 
     def write(self, buffer: memoryview, start: int, end: int) -> bool:
         """See `ByteStream`."""
@@ -183,5 +194,33 @@ class StalledStream(ByteStream):
 
     def close(self, error: KfwdError | None = None) -> None:
         """See `ByteStream`."""
-        self._held.clear()
+        self._end()
         self._inner.close(error)
+
+    def _end(self) -> None:
+        self._held.clear()
+        self._over(self)
+
+    # -- as the receiver of the inner stream ------------------------------------------------------
+
+    def data_received(self, buffer: memoryview, start: int, end: int) -> None:
+        """See `Receiver`."""
+        if self._receiver is not None:
+            self._receiver.data_received(buffer, start, end)
+
+    def eof_received(self) -> None:
+        """See `Receiver`."""
+        if self._receiver is not None:
+            self._receiver.eof_received()
+
+    def writable(self) -> None:
+        """See `Receiver`."""
+        if self._receiver is not None:
+            self._receiver.writable()
+
+    def closed(self, error: KfwdError | None) -> None:
+        """See `Receiver`."""
+        self._end()
+        receiver, self._receiver = self._receiver, None
+        if receiver is not None:
+            receiver.closed(error)

@@ -22,7 +22,7 @@ const MAX_SHOWN = 200; // connections that are drawn at once; the rest is counte
 const PLOT_SECONDS = 120; // what the plot looks back
 const MAX_SAMPLES = 300;
 const MAX_EVENTS = 300;
-const SLOW = 300; // milliseconds without an answer, after which a button says what it waits for
+const SLOW = 300; // milliseconds without an answer, after which a button says that it waits
 const AGAIN = 3000; // milliseconds without the answer, after which it is asked for again, and
 const MAX_AGAIN = 30_000; // twice as many each time, at most so many
 const PAUSE = 250; // milliseconds between two drawings, at the least
@@ -56,6 +56,16 @@ class Store extends EventTarget {
     this.ahead = now ? Date.now() / 1000 - now : 0; // of this clock, over the kernel's
   }
 
+  /** Forget what belongs to forwards that are gone. */
+  prune() {
+    for (const key of Object.keys(this.samples)) {
+      if (key && !this.forwards.has(key)) delete this.samples[key];
+    }
+    for (const key of this.ways.keys()) {
+      if (!this.forwards.has(key)) this.ways.delete(key);
+    }
+  }
+
   greet(pause = AGAIN) {
     this.serial = undefined; // of the last difference; unknown until the answer has come
     clearTimeout(this.greeting);
@@ -77,6 +87,7 @@ class Store extends EventTarget {
     if (message.kind === "whole") {
       if (message.asker !== this.name) return;
       this.take(message);
+      this.prune();
       this.serial = message.serial;
       clearTimeout(this.greeting);
       this.dispatchEvent(new Event("changed"));
@@ -102,9 +113,7 @@ class Store extends EventTarget {
       for (const [key, sample] of Object.entries(message.samples ?? {})) {
         this.samples[key] = [...(this.samples[key] ?? []), sample].slice(-MAX_SAMPLES);
       }
-      for (const key of Object.keys(this.samples)) {
-        if (key && !this.forwards.has(key)) delete this.samples[key];
-      }
+      this.prune();
       if (message.events) this.events = [...this.events, ...message.events].slice(-MAX_EVENTS);
       this.ahead = Date.now() / 1000 - message.now;
       this.dispatchEvent(new Event("changed"));
@@ -203,7 +212,7 @@ function stateCell(state) {
 }
 
 /** Replace the children of `parent` by `wanted`, but keep those with an unchanged `data-version`:
- * focus and selections survive an update. */
+ * focus and selections survive an update. So does a button that waits for its answer. */
 function reconcile(parent, wanted) {
   const had = new Map([...parent.children].map((child) => [child.dataset.key, child]));
   let at = parent.firstElementChild;
@@ -212,6 +221,9 @@ function reconcile(parent, wanted) {
     if (child && child.dataset.version !== version) {
       const fresh = build();
       const focused = child.contains(document.activeElement) && document.activeElement.dataset.what;
+      for (const busy of child.querySelectorAll("button[aria-busy=true]")) {
+        fresh.querySelector(`[data-what="${busy.dataset.what}"]`)?.replaceWith(busy);
+      }
       if (at === child) at = fresh;
       child.replaceWith(fresh);
       if (focused) fresh.querySelector(`[data-what="${focused}"]`)?.focus();
@@ -392,7 +404,7 @@ class View {
     this.act(this.startButton, { what: "start", ...this.values() }, "Starting");
   }
 
-  /** Do something in the kernel; the button shows at once that it waits, and for what. */
+  /** Do something in the kernel; the button shows at once that it waits. */
   act(button, content, doing, ended = () => {}) {
     if (button.getAttribute("aria-busy") === "true") return;
     const label = button.textContent;
@@ -400,7 +412,7 @@ class View {
     button.textContent = `${doing} …`;
     const slow = setTimeout(() => {
       button.textContent = "Waiting …";
-      this.say(`${label}: waits until the running cell ends.`, "");
+      this.say(`${label}: no answer yet: a cell may be running.`, "");
     }, SLOW);
     this.store.ask(
       { kind: "act", ...content },

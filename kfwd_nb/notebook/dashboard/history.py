@@ -12,7 +12,7 @@ INTERVAL = 1.0
 """Seconds between two samples, at the least."""
 
 Sample = tuple[float, float, float]
-"""Seconds since the epoch; bytes a second from all pods, and to them, since the sample before."""
+"""Seconds since the epoch; bytes a second from all pods, and to them, since the look before."""
 
 
 class History:
@@ -20,7 +20,7 @@ class History:
 
     def __init__(self) -> None:
         self._samples: deque[Sample] = deque(maxlen=MAX_SAMPLES)
-        self._counted: dict[int, tuple[int, int]] = {}
+        self._counted: dict[str, tuple[int, int]] = {}
         self._at = 0.0
 
     @property
@@ -28,11 +28,12 @@ class History:
         """The oldest first."""
         return list(self._samples)
 
-    def take(self, totals: Mapping[int, tuple[int, int]], now: float, wall: float) -> Sample | None:
+    def take(self, totals: Mapping[str, tuple[int, int]], now: float, wall: float) -> Sample | None:
         """Look at the counters; a sample, if it is time for one and it says something new.
 
         Args:
-            totals: for each forward, bytes that came in and went out since it began.
+            totals: for each forward, by a key that no other ever has: bytes that came in and went
+                out since it began.
             now: seconds on a clock that never goes back.
             wall: seconds since the epoch, for the sample.
         """
@@ -47,7 +48,6 @@ class History:
         was_idle = not self._samples or self._samples[-1][1:] == (0.0, 0.0)
         if first or (was_idle and not (inward or outward)):
             return None
-        span = min(elapsed, 2 * INTERVAL)  # after a pause: when it began within it is not known
-        sample = (wall, inward / span, outward / span)
+        sample = (wall, inward / elapsed, outward / elapsed)
         self._samples.append(sample)
         return sample

@@ -46,9 +46,10 @@ class Questions:
             return True
 
     def tell(self, name: str, message: Answer) -> None:
-        """Keep what its page is told meanwhile."""
+        """Keep what its page is told meanwhile; once it is over, its answer stands."""
         with self._lock:
-            self._last[name] = message
+            if name in self._under_way:
+                self._last[name] = message
 
     def end(self, name: str, answer: Answer | None) -> None:
         """It is over. Without an answer to keep, it is new when it is asked again."""

@@ -55,12 +55,12 @@ def standing(forwards: Sequence[Forward]) -> list[Forward]:
     return [each for each in forwards if latest[each.name] is each]
 
 
-def read(forwards: Iterable[Forward], rates: Mapping[int, Rate]) -> State:
+def read(forwards: Iterable[Forward], rates: Mapping[str, Rate]) -> State:
     """Look at forwards.
 
     Args:
         forwards: in the order in which they are to be shown.
-        rates: by `id` of the forward; one that is missing counts as idle.
+        rates: by key of the forward; one that is missing counts as idle.
     """
     forwards = list(forwards)
     rows: list[tuple[float, str, Row]] = []
@@ -72,7 +72,7 @@ def read(forwards: Iterable[Forward], rates: Mapping[int, Rate]) -> State:
             rows.append((each.opened, key, _connection(key, key_of(forward), each)))
     newest = sorted(rows, key=lambda each: each[0], reverse=True)[:MAX_ROWS]
     return State(
-        forwards={key_of(each): _forward(each, rates.get(id(each))) for each in forwards},
+        forwards={key_of(each): _forward(each, rates.get(key_of(each))) for each in forwards},
         connections={key: row for _, key, row in newest},
         hidden=max(0, known - len(newest)),
     )

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import anywidget
 import traitlets
-from IPython.core.interactiveshell import InteractiveShell
+from IPython.core.getipython import get_ipython
 
 from kfwd_nb.errors import KfwdError, LimitError, UsageError, printable
 from kfwd_nb.notebook.dashboard import actions, state
@@ -108,7 +108,7 @@ class Dashboard(anywidget.AnyWidget):
         self._every = EveryForward(client.forwards)
         self._sent = state.State()
         self._seen: object = None
-        self._meters: dict[int, RateMeter] = {}
+        self._meters: dict[str, RateMeter] = {}  # by key of the forward
         self._moving = False
         self._histories: dict[str, History] = {}  # by key of the forward; "" for all of them
         self._ways = Ways(lambda key, html: self.send({"kind": "way", "key": key, "html": html}))
@@ -118,7 +118,7 @@ class Dashboard(anywidget.AnyWidget):
         self._serial = 0  # of the differences that were sent
         self._questions = Questions()
         self._outputs: list[tuple[LiveTable, Output]] = []
-        self.owner = execution(InteractiveShell.instance())
+        self.owner = execution(get_ipython())
         self.over = False
         super().__init__(still=secrets.token_hex(8), parts=parts)
         self.on_msg(self._heard)
@@ -127,7 +127,9 @@ class Dashboard(anywidget.AnyWidget):
     # -- display ----------------------------------------------------------------------------------
 
     def show(self) -> None:
-        """Show it in the running cell: its plain form, and the widget."""
+        """Show it in the running cell, if there are cells: its plain form, and the widget."""
+        if get_ipython() is None:
+            return
         still, live = Output(), Output()
 
         def show(bundle: Bundle) -> None:
@@ -136,7 +138,7 @@ class Dashboard(anywidget.AnyWidget):
 
         table = LiveTable(self._source, show, endless=True, settle=still.settle)
         table.refresh()
-        if wanted_form(InteractiveShell.instance()) == "widget":
+        if wanted_form(get_ipython()) == "widget":
             live.show(self.bundle() | {"text/html": _sentence(SEEN_ABOVE)})
         self._outputs.append((table, live))
 
@@ -187,15 +189,14 @@ class Dashboard(anywidget.AnyWidget):
 
     def _refresh(self, wall: float, now: float) -> bool:
         forwards = self._source()
-        sums = {id(each): each.totals for each in forwards}
+        sums = {state.key_of(each): each.totals for each in forwards}
         counted = {key: (each.bytes_in, each.bytes_out) for key, each in sums.items()}
-        samples = self._samples(forwards, counted, now, wall)
+        samples = self._samples(counted, now, wall)
         seen = [(id(each), each.revision, each.state) for each in forwards]
         if seen == self._seen and not self._moving and not samples:
             return False
-        meters = {id(each): self._meters.get(id(each)) or RateMeter() for each in forwards}
-        rates = {id(each): meters[id(each)].read(sums[id(each)], now) for each in forwards}
-        self._meters = meters
+        self._meters = {key: self._meters.get(key) or RateMeter() for key in sums}
+        rates = {key: self._meters[key].read(each, now) for key, each in sums.items()}
         self._moving = any(each.inward or each.outward for each in rates.values())
         new = state.read(forwards, rates)
         changed = state.difference(self._sent, new)
@@ -211,14 +212,10 @@ class Dashboard(anywidget.AnyWidget):
         return bool(changed)
 
     def _samples(
-        self,
-        forwards: list[Forward],
-        counted: Mapping[int, tuple[int, int]],
-        now: float,
-        wall: float,
+        self, counted: Mapping[str, tuple[int, int]], now: float, wall: float
     ) -> dict[str, Sample]:
         """Throughput since the last ones, of each forward and of all, where there is news."""
-        kept = {"": counted} | {state.key_of(each): {0: counted[id(each)]} for each in forwards}
+        kept = {"": counted} | {key: {key: each} for key, each in counted.items()}
         self._histories = {key: self._histories.get(key) or History() for key in kept}
         taken = {key: self._histories[key].take(kept[key], now, wall) for key in kept}
         return {key: sample for key, sample in taken.items() if sample is not None}

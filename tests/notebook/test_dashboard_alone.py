@@ -1,0 +1,26 @@
+"""A dashboard where no IPython runs, as in marimo: its MIME bundle is all that a host needs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.pure
+
+ALONE = """
+import kfwd_nb
+board = kfwd_nb.Dashboard()
+board.show()
+data, _ = board._repr_mimebundle_()
+assert data.keys() >= {"application/vnd.jupyter.widget-view+json", "text/html", "text/plain"}, data
+from IPython.core.interactiveshell import InteractiveShell
+assert not InteractiveShell.initialized()
+"""
+
+
+def test_no_shell_is_made() -> None:
+    command = [sys.executable, "-c", ALONE]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
