@@ -8,10 +8,6 @@ import sys
 
 from kfwd_nb.protocol.hops import SocketFacts
 
-if sys.platform == "linux":
-    import fcntl
-    import termios
-
 _RTT = struct.Struct("=68xI")
 """`tcpi_rtt` of struct tcp_info (linux/tcp.h), microseconds."""
 
@@ -21,8 +17,7 @@ def socket_facts(sock: socket.socket) -> SocketFacts | None:
     if sys.platform != "linux":
         return None
     try:
-        unsent = _queue(sock, termios.TIOCOUTQ)
-        unread = _queue(sock, termios.FIONREAD)
+        unsent, unread = _queues(sock)
     except (OSError, ValueError):  # closed meanwhile
         return None
     try:
@@ -32,7 +27,13 @@ def socket_facts(sock: socket.socket) -> SocketFacts | None:
     return SocketFacts(unsent, unread, rtt / 1e6)
 
 
-def _queue(sock: socket.socket, which: int) -> int:
-    """Octets in one of a socket's queues."""
-    (count,) = struct.unpack("i", fcntl.ioctl(sock.fileno(), which, bytes(4)))
-    return int(count)
+def _queues(sock: socket.socket) -> list[int]:
+    """Octets in a socket's queues: to be sent, to be read."""
+    import fcntl
+    import termios
+
+    answers = [
+        fcntl.ioctl(sock.fileno(), which, bytes(4))
+        for which in (termios.TIOCOUTQ, termios.FIONREAD)
+    ]
+    return [struct.unpack("i", each)[0] for each in answers]

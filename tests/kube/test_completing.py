@@ -48,7 +48,8 @@ def test_the_grammar(words: list[str], word: str, completion: Completion) -> Non
 
 
 def test_every_kind_that_can_be_typed_has_a_type() -> None:
-    assert {each.rstrip("/") for each in PREFIXES} | {"pod", "namespace"} == set(completing.types())
+    typed = {each.rstrip("/") for each in PREFIXES}
+    assert typed | {"pod", "namespace", "node"} == set(completing.types())
 
 
 def test_names_and_ports(monkeypatch: pytest.MonkeyPatch) -> None:
