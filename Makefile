@@ -47,7 +47,7 @@ lab: $(VENV)/.with-lab
 	@PATH="$$PATH:$(CURDIR)/$(VENV)/kubectl" $(BIN)/jupyter lab $$([ "$$(id -u)" != 0 ] || echo --allow-root) notebooks
 
 docs: $(VENV)/.with-docs
-	@$(BIN)/python -m sphinx -q -W --keep-going -n -b html docs docs/_build/html
+	@$(BIN)/python -m sphinx -q -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
 clean:

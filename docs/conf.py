@@ -72,6 +72,7 @@ html_theme = "furo"
 html_title = f"kfwd_nb {release}"
 html_static_path = ["pictures"]
 html_show_sphinx = False
+smartquotes = False  # options begin with two hyphens
 html_copy_source = False
 pygments_style = "default"
 pygments_dark_style = "github-dark"
