@@ -44,7 +44,7 @@ bench: debian $(VENV)/.with-test $(VENV)/.kubectl
 	@$(BIN)/python tests/bench
 
 lab: $(VENV)/.with-lab
-	@$(BIN)/jupyter lab $$([ "$$(id -u)" != 0 ] || echo --allow-root) notebooks
+	@PATH="$$PATH:$(CURDIR)/$(VENV)/kubectl" $(BIN)/jupyter lab $$([ "$$(id -u)" != 0 ] || echo --allow-root) notebooks
 
 docs: $(VENV)/.with-docs
 	@$(BIN)/python -m sphinx -q -b html docs docs/_build/html

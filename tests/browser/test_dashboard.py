@@ -192,6 +192,58 @@ def test_a_button_stays_in_its_place_while_bytes_flow(shown):
     assert lab.errors == []
 
 
+PARTS = """
+import ipywidgets, traitlets
+web = kfwd_nb.forward("web", ":80")
+db = kfwd_nb.forward("db", ":5432")
+forwards, events = kfwd_nb.Dashboard(["forwards"]), kfwd_nb.Dashboard(["events"])
+for each in (forwards, events):
+    each.layout.flex, each.layout.min_width = "1 1 0%", "0"
+ipywidgets.HBox([forwards, events])
+"""
+
+
+def test_parts_in_two_widgets_agree_on_the_chosen_forward(lab, cluster):
+    setup = f"{LOAD}\nimport os; os.environ['KUBECONFIG'] = {str(cluster.kubeconfig)!r}"
+    link = 'link = traitlets.link((forwards, "chosen"), (events, "chosen"))'
+    notebook = lab.open(setup, PARTS, link, 'events.chosen = "db"', "print(forwards.chosen)")
+    page = notebook.page
+    for number in (0, 1):
+        notebook.run(number)
+        notebook.ran(number)
+    forwards = page.locator(".kfwd-dashboard", has=page.locator(".forwards"))
+    events = page.locator(".kfwd-dashboard", has=page.locator("[role=log]"))
+    pick = forwards.locator("button[data-what=pick]")
+    of_db = events.locator("li", has=page.locator(".who", has_text="db"))
+    of_web = events.locator("li", has=page.locator(".who", has_text="web"))
+    of_web.first.wait_for()
+    pick.filter(has_text="web").click()
+    forwards.locator("tr.chosen", has_text="web").wait_for()
+    of_db.first.wait_for()  # nobody has linked them
+    notebook.run(2)
+    notebook.ran(2)
+    of_db.first.wait_for(state="detached")
+    of_web.first.wait_for()
+    notebook.run(3)  # the other way round, by the kernel
+    notebook.ran(3)
+    forwards.locator("tr.chosen", has_text="db").wait_for()
+    of_web.first.wait_for(state="detached")
+    of_db.first.wait_for()
+    pick.filter(has_text="db").click()  # a second click: all of them
+    of_web.first.wait_for()
+    pick.filter(has_text="web").click()
+    of_db.first.wait_for(state="detached")
+    notebook.run(4)
+    page.locator(".jp-OutputArea-output", has_text="web").last.wait_for()
+    box = forwards.bounding_box()
+    for button in forwards.locator("td.actions button").all():
+        inside = button.bounding_box()
+        assert inside["x"] + inside["width"] <= box["x"] + box["width"], "it is in sight"
+    assert notebook.errors == []
+    notebook.shut_down()
+    page.context.close()
+
+
 LOSSY = """
 lossy = kfwd_nb.Dashboard()
 send, lost = lossy.send, set()

@@ -75,7 +75,8 @@ def record(path: Path, notebook: Any) -> None:
         if cell.cell_type != "code":
             continue
         if (name := recorded_file(cell.source)) is not None:
-            path.with_name("recorded").joinpath(name).write_text(f"{where}\n{said(cell)}")
+            text = said(cell).replace("\r", "")  # of a terminal
+            path.with_name("recorded").joinpath(name).write_text(f"{where}\n{text}")
         for output in cell.outputs:
             if (png := output.get("data", {}).get("image/png")) is not None:
                 path.with_name("recorded").joinpath(f"{path.stem}.png").write_bytes(

@@ -22,6 +22,7 @@ TUTORIALS = (
     "01-first-forward",
     "02-how-port-forward-works",
     "03-namespaces",
+    "04-build-your-own-dashboard",
     "05-real-clusters",
     "06-when-things-break",
     "07-speed",
@@ -147,6 +148,19 @@ def test_every_recording_is_shown_somewhere() -> None:
         where, _, text = (NOTEBOOKS / "recorded" / name).read_text().partition("\n")
         assert where.startswith("recorded as root on ")
         assert text.strip()
+
+
+@pytest.mark.pure
+def test_pictures_and_notebooks_that_a_text_leads_to_are_there() -> None:
+    text = "\n".join(
+        cell.source
+        for path in NOTEBOOKS.glob("*.ipynb")
+        for cell in nbformat.read(path, as_version=4).cells
+        if cell.cell_type == "markdown"
+    )
+    targets = set(re.findall(r"\]\(([^):]+)\)", text))
+    assert [each for each in targets if not (NOTEBOOKS / each).is_file()] == []
+    assert {f"recorded/{each.name}" for each in (NOTEBOOKS / "recorded").glob("*.png")} <= targets
 
 
 @pytest.mark.notebook

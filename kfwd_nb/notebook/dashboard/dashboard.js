@@ -437,7 +437,7 @@ class View {
       make("thead", {}, make("tr", {}, ...head)),
       this.forwards,
     );
-    return make("section", { class: "scroll" }, this.overviewTable, this.none);
+    return make("section", { class: "scroll forwards" }, this.overviewTable, this.none);
   }
 
   drawForwards() {
@@ -719,7 +719,8 @@ class View {
     const parts = [];
     if (found.length > MAX_SHOWN) parts.push(`${found.length - MAX_SHOWN} more fit; search or sort to see them`);
     if (this.store.hidden) parts.push(`${this.store.hidden} older ones are forgotten`);
-    if (!found.length) parts.push(this.store.connections.size ? "No connection fits." : "No connection yet.");
+    const some = [...this.store.connections.values()].some((row) => !this.chosen || row.forward === this.chosen);
+    if (!found.length) parts.push(some ? "No connection fits." : "No connection yet.");
     this.rest.textContent = parts.join("; ");
   }
 
