@@ -324,7 +324,9 @@ class PodSource:
             except KfwdError as error:
                 log.info("the watch of pods broke: %s", error.what)
                 self._version = ""
-            except Exception:
+            except Exception as error:
+                if _interpreter_ends(error):
+                    return
                 log.exception("the watch of pods")
                 self._version = ""
             pause = FIRST_PAUSE if time.monotonic() - began > MAX_PAUSE else pause
@@ -384,3 +386,8 @@ class PodSource:
             await asyncio.wait((waiter,), timeout=timeout)
         finally:
             self._news.discard(waiter)
+
+
+def _interpreter_ends(error: Exception) -> bool:
+    """The process is ending: its threads take no more work (`concurrent.futures`), we neither."""
+    return isinstance(error, RuntimeError) and "shutdown" in str(error)

@@ -104,8 +104,8 @@ class Trace(Displayable, Sequence[TracedFrame]):
         blocks: bool = False,
         run: Callable[[Coroutine[Any, Any, None]], None] | None = None,
     ) -> None:
-        if not 0 < limit <= MAX_LIMIT:
-            raise UsageError(f"a trace keeps 1 to {MAX_LIMIT} frames, not {limit}.")
+        if not isinstance(limit, int) or not 0 < limit <= MAX_LIMIT:
+            raise UsageError(f"a trace keeps 1 to {MAX_LIMIT} frames, not {limit!r}.")
         self.name = name
         self.started = time.time()
         self.limit = limit

@@ -24,3 +24,14 @@ def test_no_shell_is_made() -> None:
     command = [sys.executable, "-c", ALONE]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("arguments", ["parts=None", "parts='way'", "parts=['nosuch']", "foo=1"])
+def test_one_that_cannot_be_made_leaves_no_noise(arguments: str) -> None:
+    made = f"try: kfwd_nb.Dashboard({arguments})\nexcept Exception as error: print(error)"
+    code = f"import gc, kfwd_nb\n{made}\ngc.collect()"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stderr == ""
+    assert done.stdout

@@ -231,3 +231,22 @@ def test_a_fork_holds_no_listener(
             free.bind(("127.0.0.1", port))
     finally:
         os.kill(child.pid, 9)
+
+
+def test_a_restart_says_nothing(new_kernel: Callable[..., Any]) -> None:
+    """The cluster ends with its kernel; that its forwards lose it then is no news for anybody."""
+    kernel = new_kernel()
+    kernel.ok("%load_ext kfwd_nb")
+    kernel.ok("%kfwd up")
+    kernel.ok("one = %portforward web :80\ntwo = %portforward svc/api :80")
+    kernel.ok("import kfwd_nb\nkfwd_nb.Dashboard()")
+    said = kernel.client.iopub_channel
+    kernel.client.shutdown()
+    assert kernel.manager.provisioner.process.wait(30) is not None
+    messages = []
+    while said.msg_ready():
+        messages.append(said.get_msg(timeout=1))
+    streams = [each["content"]["text"] for each in messages if each["msg_type"] == "stream"]
+    assert streams == []
+    kernel.log.flush()
+    assert "Traceback" not in Path(kernel.log.name).read_text()

@@ -27,7 +27,7 @@ from kfwd_nb.notebook.dashboard.history import History, Sample
 from kfwd_nb.notebook.dashboard.questions import Answer, Questions
 from kfwd_nb.notebook.dashboard.ways import Ways
 from kfwd_nb.notebook.live import EveryForward, LiveTable, follower
-from kfwd_nb.notebook.output import Output, execution
+from kfwd_nb.notebook.output import Output, execution, updates_in_place
 from kfwd_nb.notebook.rate import RateMeter
 from kfwd_nb.notebook.settings import wanted_form
 
@@ -99,6 +99,8 @@ class Dashboard(anywidget.AnyWidget):
         sync=True
     )
 
+    _outputs: list[tuple[LiveTable, Output]] = []  # noqa: RUF012 - one that failed is closed, too
+
     def __init__(self, parts: Sequence[str] = PARTS) -> None:
         from kfwd_nb import client
 
@@ -117,7 +119,7 @@ class Dashboard(anywidget.AnyWidget):
         self._stilled = 0.0
         self._serial = 0  # of the differences that were sent
         self._questions = Questions()
-        self._outputs: list[tuple[LiveTable, Output]] = []
+        self._outputs = []
         self.owner = execution(get_ipython())
         self.over = False
         super().__init__(still=secrets.token_hex(8), parts=parts)
@@ -128,7 +130,8 @@ class Dashboard(anywidget.AnyWidget):
 
     def show(self) -> None:
         """Show it in the running cell, if there are cells: its plain form, and the widget."""
-        if get_ipython() is None:
+        shell = get_ipython()
+        if shell is None:
             return
         still, live = Output(), Output()
 
@@ -138,7 +141,9 @@ class Dashboard(anywidget.AnyWidget):
 
         table = LiveTable(self._source, show, endless=True, settle=still.settle)
         table.refresh()
-        if wanted_form(get_ipython()) == "widget":
+        if not updates_in_place(shell):
+            return  # a terminal prints every update anew: it has what there is, once
+        if wanted_form(shell) == "widget":
             live.show(self.bundle() | {"text/html": _sentence(SEEN_ABOVE)})
         self._outputs.append((table, live))
 
@@ -157,7 +162,7 @@ class Dashboard(anywidget.AnyWidget):
         """End it; under its cells stays the plain form of what there is now."""
         self.freeze()
         self.over = True
-        self._outputs.clear()
+        self._outputs = []
         super().close()
 
     # -- notebook.live.Followed -------------------------------------------------------------------
@@ -316,7 +321,7 @@ class Dashboard(anywidget.AnyWidget):
 
 
 def _checked_parts(parts: Sequence[str]) -> list[str]:
-    listed = [] if isinstance(parts, str) else list(parts)
+    listed = list(parts) if isinstance(parts, list | tuple) else []
     unknown = [each for each in listed if each not in PARTS]
     if unknown or not listed:
         wrong = (
