@@ -73,7 +73,8 @@ class LiveHops:
             self._settle()
 
     def freeze(self) -> None:
-        """See `live.Followed`; the picture needs no kernel."""
+        """See `live.Followed`: the picture needs no kernel; it says if its forward is stopped."""
+        self.refresh()
 
     def close(self) -> None:
         """See `live.Followed`."""

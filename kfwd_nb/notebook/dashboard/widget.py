@@ -187,6 +187,8 @@ class Dashboard(anywidget.AnyWidget):
 
     def freeze(self) -> None:
         """Leave the plain form alone: without its kernel the widget is an empty box."""
+        with contextlib.suppress(Exception):  # the frontend may be gone
+            self.refresh()  # what stands in a box of widgets has no plain form to leave
         for table, live in self._outputs:
             with contextlib.suppress(Exception):  # the frontend may be gone
                 table.refresh()
