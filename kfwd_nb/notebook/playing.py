@@ -199,7 +199,7 @@ def _frame(number: int, step: Step, boxes: tuple[Box, ...], when: str) -> Pictur
     facts: list[str] = [frame.direction, frame.layer]
     if frame.stream is not None:
         facts.append(f"stream {frame.stream}")
-    facts += [f"{step.length} octets", *frame.flags]
+    facts += [_octets(step.length), *frame.flags]
     return Picture(
         number=number,
         arrows=(Arrow(0, frame.direction),),
@@ -226,7 +226,7 @@ def _seen(number: int, step: Seen, boxes: tuple[Box, ...], when: str) -> Picture
         arrows=tuple(Arrow(span, _WAYS[step.way]) for span in spans),
         type=short,
         size=bytes_text(step.octets) if step.octets else "",
-        facts=f"{said} · {step.octets} octets" if step.octets else said,
+        facts=f"{said} · {_octets(step.octets)}" if step.octets else said,
         details="",
         when=f"about {when}",
         boxes=boxes,
@@ -242,6 +242,10 @@ _NOTES: dict[NoteKind, tuple[str, str]] = {
     "forgets": ("end", "forgets the connection:"),
 }
 """What is written on an arrow, and how the sentence below it goes, for each kind of note."""
+
+
+def _octets(count: int) -> str:
+    return "1 octet" if count == 1 else f"{count} octets"
 
 
 def _cut(text: str, length: int) -> str:
