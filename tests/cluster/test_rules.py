@@ -14,16 +14,23 @@ pytestmark = pytest.mark.chain
 DIALECTS = ("connect", "websocket", "spdy")
 
 
-def try_page(group: str | None, dialect: str) -> bytes:
+def try_page(cluster: MiniCluster, group: str | None, dialect: str) -> bytes:
     groups = (group,) if group else ()
-    with forward("web", ":80", as_user="ann", as_groups=groups, dialect=dialect) as fwd:
+    with forward(
+        "web",
+        ":80",
+        kubeconfig=cluster.kubeconfig,
+        as_user="ann",
+        as_groups=groups,
+        dialect=dialect,
+    ) as fwd:
         return urllib.request.urlopen(fwd.url(), timeout=20).read()
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_nobody(cluster: MiniCluster, dialect: str) -> None:
     with pytest.raises(ForbiddenError, match='User "ann" cannot get resource "pods"'):
-        try_page(None, dialect)
+        try_page(cluster, None, dialect)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -31,17 +38,17 @@ def test_viewers_see_pods_and_are_told_at_once_that_they_may_not_forward(
     cluster: MiniCluster, dialect: str
 ) -> None:
     with pytest.raises(ForbiddenError, match=r"create.*pods/portforward") as error:
-        try_page("viewers", dialect)
+        try_page(cluster, "viewers", dialect)
     assert "ask for a role" in (error.value.hint or "")
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_forwarders(cluster: MiniCluster, dialect: str) -> None:
-    assert b"Hello" in try_page("forwarders", dialect)
+    assert b"Hello" in try_page(cluster, "forwarders", dialect)
 
 
 def test_a_role_from_before_websockets(cluster: MiniCluster) -> None:
-    assert b"Hello" in try_page("old-forwarders", "connect")
-    assert b"Hello" in try_page("old-forwarders", "spdy")
+    assert b"Hello" in try_page(cluster, "old-forwarders", "connect")
+    assert b"Hello" in try_page(cluster, "old-forwarders", "spdy")
     with pytest.raises(ForbiddenError, match='"get" pods/portforward'):
-        try_page("old-forwarders", "websocket")
+        try_page(cluster, "old-forwarders", "websocket")
