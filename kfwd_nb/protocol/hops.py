@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, Literal
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, urlencode
 
 import msgspec
 
@@ -167,10 +167,10 @@ def asked(path: str) -> tuple[list[int], bool] | None:
     Raises:
         RemoteProtocolError: the streams are no numbers, or too many.
     """
-    url = urlsplit(path)
-    if url.path != PATH:
+    asked_path, _, fields = path.partition("?")
+    if asked_path != PATH:
         return None
-    query = parse_qs(url.query)
+    query = parse_qs(fields)
     names = [each for each in ",".join(query.get("streams", [])).split(",") if each]
     if len(names) > MAX_STREAMS or not all(map(_STREAM.fullmatch, names)):
         raise RemoteProtocolError(f"a report is of at most {MAX_STREAMS} streams, by number.")
