@@ -42,8 +42,7 @@ class ThreadRunner:
 
     async def run_async(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run and wait without blocking the caller's own loop."""
-        future = asyncio.run_coroutine_threadsafe(coroutine, loop_thread().loop)
-        return await asyncio.wrap_future(future)
+        return await asyncio.wrap_future(self.begin(coroutine))
 
 
 class KernelRunner:
@@ -69,7 +68,7 @@ class KernelRunner:
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run and wait: re-entering the loop on its own thread, asking it from any other."""
         if threading.get_ident() != self._thread:
-            return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+            return self.begin(coroutine).result()
         return self._loop.run_until_complete(coroutine)
 
     def begin(self, coroutine: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:

@@ -56,8 +56,8 @@ class Extension:
         self._shell.ast_transformers.append(self._fold)
         self._shown.register()
         self._html().for_type_by_name(*LINK, link_html)
-        self._bundles().for_type_by_name(*TRACE, self._trace)
-        self._bundles().for_type_by_name(*PLAYBACK, self._playback)
+        self._bundles().for_type_by_name(*TRACE, self._bundle)
+        self._bundles().for_type_by_name(*PLAYBACK, self._bundle)
         self._completer.register()
         self._shell.events.register("post_run_cell", _settle)
 
@@ -87,15 +87,10 @@ class Extension:
         assert formatter is not None
         return formatter.mimebundle_formatter
 
-    def _trace(self, trace: Trace) -> Bundle:
-        from kfwd_nb.notebook.traced import trace_bundle
+    def _bundle(self, thing: Trace | Playback) -> Bundle:
+        from kfwd_nb.notebook.bundles import bundle_of
 
-        return in_form(trace_bundle(trace), wanted_form(self._shell))
-
-    def _playback(self, playback: Playback) -> Bundle:
-        from kfwd_nb.notebook.playing import play_bundle
-
-        return in_form(play_bundle(playback), wanted_form(self._shell))
+        return in_form(bundle_of(thing), wanted_form(self._shell))
 
     def _leave(self, _: object) -> None:
         """At the end of the cell that unloaded; by then `%reload_ext` has loaded again."""

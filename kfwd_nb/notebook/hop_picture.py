@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from kfwd_nb.client.hops import PLACES, UNSEEN, LinkView
 from kfwd_nb.errors import printable
 from kfwd_nb.notebook.render import Bundle, columns, rendered
-from kfwd_nb.notebook.units import bytes_text, clock, duration_text
+from kfwd_nb.notebook.units import bytes_text, clock, cut, duration_text
 
 if TYPE_CHECKING:
     from kfwd_nb.client.hops import HopView
@@ -251,5 +251,4 @@ def _sum(places: Sequence[int | None]) -> str:
 def _named(names: list[str], noun: str) -> str:
     if len(names) > 1:
         return f"{len(names)} {noun}"
-    name = names[0] if names else ""
-    return name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 1]}…"
+    return cut(names[0], MAX_NAME) if names else ""

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from kfwd_nb.client.beyond import Seen
 from kfwd_nb.client.playback import gaps
 from kfwd_nb.errors import printable
+from kfwd_nb.notebook.hop_picture import BOX, STEP
 from kfwd_nb.notebook.render import Bundle, rendered
-from kfwd_nb.notebook.units import bytes_text, duration_text
+from kfwd_nb.notebook.units import bytes_text, cut, duration_text
 
 if TYPE_CHECKING:
     from kfwd_nb.client.playback import Playback, Step
@@ -22,10 +23,6 @@ if TYPE_CHECKING:
 
 COLOURS = {"out": "#2f7fd6", "in": "#c2600f"}
 """Of the arrows to the pod and back; both stand out from white and from black."""
-
-BOX = 118
-STEP = 254
-"""Width of a box, and from its left edge to that of the next: the same as in `hop_picture`."""
 
 MAX_NAME = 16
 """Characters of a name in a box."""
@@ -190,7 +187,7 @@ def _role(frame: TracedFrame) -> tuple[str, ...]:
 def _reported(frame: TracedFrame, field: str) -> tuple[str, str] | None:
     """What the relay's answer says of a place behind it."""
     name = dict(frame.fields).get(field) if frame.direction == "in" else None
-    return (_cut(name, MAX_NAME), SAYS) if name else None
+    return (cut(name, MAX_NAME), SAYS) if name else None
 
 
 def _frame(number: int, step: Step, boxes: tuple[Box, ...], when: str) -> Picture:
@@ -206,7 +203,7 @@ def _frame(number: int, step: Step, boxes: tuple[Box, ...], when: str) -> Pictur
         type=frame.type if step.count == 1 else f"{step.count} times {frame.type}",
         size=bytes_text(step.length),
         facts=" · ".join(facts),
-        details=_cut(frame.details, MAX_DETAILS),
+        details=cut(frame.details, MAX_DETAILS),
         when=when,
         boxes=boxes,
     )
@@ -246,7 +243,3 @@ _NOTES: dict[NoteKind, tuple[str, str]] = {
 
 def _octets(count: int) -> str:
     return "1 octet" if count == 1 else f"{count} octets"
-
-
-def _cut(text: str, length: int) -> str:
-    return text if len(text) <= length else f"{text[: length - 1]}…"

@@ -68,6 +68,6 @@ def clock(moment: float) -> str:
     return strftime("%H:%M:%S", localtime(moment))
 
 
-def cut(text: str) -> str:
-    """Text from elsewhere, at most `MAX_TEXT` characters of it."""
-    return text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 1]}…"
+def cut(text: str, length: int = MAX_TEXT) -> str:
+    """Text from elsewhere, at most so many characters of it."""
+    return text if len(text) <= length else f"{text[: length - 1]}…"
