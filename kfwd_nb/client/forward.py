@@ -340,7 +340,7 @@ class Forward(Displayable):
         """Where the octets of its open connections are now, at each hop of the way.
 
         The relay and the node agent are asked, which takes as long as they take to answer, and
-        `survey.PATIENCE` at the most. If something waits that was not seen before, it is looked at
+        `hops.PATIENCE` at the most. If something waits that was not seen before, it is looked at
         twice, `hops.STANDS_AFTER` seconds apart, to tell what stands from what moves. On a foreign
         cluster all but our own end is invisible.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from kfwd_nb.client.dialed_stream import DialedStream
 from kfwd_nb.client.half_close import peer_unread
-from kfwd_nb.client.hops import LINKS, UNSEEN, FlowView, HopView, LinkView
+from kfwd_nb.client.hops import LINKS, PATIENCE, UNSEEN, FlowView, HopView, LinkView
 from kfwd_nb.client.looks import Looks
 from kfwd_nb.errors import KfwdError
 from kfwd_nb.protocol.hops import MAX_STREAMS, Flow, HopReport, Link, Way
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from kfwd_nb.client.session import Session
     from kfwd_nb.transport.pump import Pump
     from kfwd_nb.transport.stream import ByteStream
-
-PATIENCE = 2.5
-"""Seconds that the relay may take to answer: it waits a second for the node agents itself."""
 
 NO_RELAY = "the server is no kfwd relay, or is spoken to as if it were none"
 QUIET = "no connection is open"

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 from kfwd_nb.client.beyond import Beyond, beyond
 from kfwd_nb.client.display import Displayable
+from kfwd_nb.client.hops import PATIENCE
 from kfwd_nb.client.playback import Playback, playback
 from kfwd_nb.errors import ConfigError, KfwdError, UsageError
 from kfwd_nb.protocol.dissect import Dissector, Frame, dissector
@@ -48,9 +49,6 @@ LOOK_AGAIN = 0.005
 
 MAX_QUESTIONS = 16
 """Questions about the hops, the last ones, whose frames are known to be none of the program's."""
-
-PATIENCE = 2.5
-"""Seconds that the relay may take to tell what it has noted: it asks the node agents itself."""
 
 Direction = Literal["out", "in"]
 
