@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from kfwd_nb.client import events
 from kfwd_nb.client.connection import Connection, Totals
 from kfwd_nb.client.log import EventLog
 from kfwd_nb.client.reasons import Reasons
+from kfwd_nb.client.throughput import Throughput
 from kfwd_nb.errors import LimitError
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ class Books:
         open: the sessions of the connections that are open, by number.
         log: what has happened.
         reasons: how many connections ended for which reason.
+        throughput: what has passed lately.
     """
 
     def __init__(self) -> None:
@@ -45,6 +48,7 @@ class Books:
         self.open: dict[int, Session] = {}
         self.log = EventLog()
         self.reasons = Reasons()
+        self.throughput = Throughput()
         self._closed: deque[Connection] = deque(maxlen=MAX_CLOSED)
         self._numbers = itertools.count(1)
         self._totals = Totals()
@@ -99,8 +103,10 @@ class Books:
     def changed(self, *, bytes_in: int = 0, bytes_out: int = 0) -> None:
         """Note that something visible changed."""
         self.revision += 1
-        self._bytes_in += bytes_in
-        self._bytes_out += bytes_out
+        if bytes_in or bytes_out:
+            self._bytes_in += bytes_in
+            self._bytes_out += bytes_out
+            self.throughput.add(time.time(), bytes_in, bytes_out)
 
     def closed(self, connection: Connection) -> None:
         """Move a connection to those that are over."""

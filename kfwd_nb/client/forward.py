@@ -29,6 +29,7 @@ from kfwd_nb.client.reasons import Reason
 from kfwd_nb.client.sessions import Sessions
 from kfwd_nb.client.stable_port import stable_port
 from kfwd_nb.client.switch_interval import switch_interval
+from kfwd_nb.client.throughput import Throughput
 from kfwd_nb.client.watchdog import Watchdog
 from kfwd_nb.errors import LostError, UsageError, WaitError
 from kfwd_nb.kube.kubeconfig import ClusterAccess
@@ -294,6 +295,11 @@ class Forward(Displayable):
     def totals(self) -> Totals:
         """Sums over all connections that there ever were."""
         return self._books.totals
+
+    @property
+    def throughput(self) -> Throughput:
+        """Bytes a second, now and over the last minutes."""
+        return self._books.throughput
 
     @property
     def reasons(self) -> dict[Reason, int]:

@@ -18,7 +18,7 @@ def bundle_of(thing: object) -> Bundle:
             from kfwd_nb.notebook.render import table_bundle
             from kfwd_nb.notebook.table import build
 
-            return table_bundle(build((thing,), {}, time.time()))
+            return table_bundle(build((thing,), time.time()))
         case Trace():
             from kfwd_nb.notebook.traced import trace_bundle
 

@@ -13,13 +13,11 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 from weakref import WeakKeyDictionary
 
-from kfwd_nb.notebook.rate import RateMeter
 from kfwd_nb.notebook.table import Table, build
-from kfwd_nb.notebook.units import Rate
 
 if TYPE_CHECKING:
     from kfwd_nb.client import Forward
@@ -102,8 +100,7 @@ class LiveTable:
         self._endless = endless
         self._settle = settle
         self._freeze = freeze
-        self._meters: dict[int, RateMeter] = {}
-        self._rates: dict[int, Rate] = {}
+        self._moves = False
         self._seen: object = None
         self._table: Table | None = None
         self._lock = threading.Lock()
@@ -111,7 +108,7 @@ class LiveTable:
     def refresh(self) -> bool:
         """Show the table again if there is news; False if there was none."""
         with self._lock:
-            return not self.over and self._refresh(time.time(), time.monotonic())
+            return not self.over and self._refresh(time.time())
 
     def settle(self) -> None:
         """At the end of a cell: make sure that a saved notebook shows what there is now."""
@@ -129,23 +126,22 @@ class LiveTable:
         """Show nothing any more."""
         self.over = True
 
-    def _refresh(self, wall: float, now: float) -> bool:
+    def _refresh(self, now: float) -> bool:
         forwards = self._source()
         seen = [(id(each), each.revision, each.state) for each in forwards]
-        if seen == self._seen and not any(map(_moves, self._rates.values())):
+        moves = any(each.throughput.moves(now) for each in forwards)
+        if seen == self._seen and not (moves or self._moves):
             return False
-        self._rates = self._measure(forwards, now)
         over = not self._endless and all(map(_is_over, forwards))
         stopped = not self._endless and all(each.state == "stopped" for each in forwards)
-        histories = {key: meter.history(now) for key, meter in self._meters.items()}
-        table = build(forwards, self._rates, wall, "" if stopped else self._note, histories)
+        table = build(forwards, now, "" if stopped else self._note)
         news = table != self._table
         if news:
             from kfwd_nb.notebook.render import table_bundle
 
             self._show(table_bundle(table))
             self._table = table
-        self._seen = seen  # not before it is shown: what fails is tried again
+        self._seen, self._moves = seen, moves  # not before it is shown: what fails is tried again
         self.over = over
         if over:
             self._leave_plain()
@@ -157,19 +153,10 @@ class LiveTable:
 
             self._freeze(table_bundle(self._table))
 
-    def _measure(self, forwards: Iterable[Forward], now: float) -> dict[int, Rate]:
-        meters = {id(each): self._meters.get(id(each)) or RateMeter() for each in forwards}
-        self._meters = meters
-        return {id(each): meters[id(each)].read(each.totals, now) for each in forwards}
-
 
 def _is_over(forward: Forward) -> bool:
     """True when its last connection is over, too, which takes a moment longer than its state."""
     return forward.state == "stopped" and not forward.totals.open
-
-
-def _moves(rate: Rate) -> bool:
-    return bool(rate.inward or rate.outward)
 
 
 class Follower:

@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING
 from kfwd_nb.notebook.units import bytes_text
 
 if TYPE_CHECKING:
-    from kfwd_nb.notebook.rate import History
+    from kfwd_nb.client.throughput import Passed
+
+SECONDS = 60
+"""Whole ones that are drawn; the one that runs is not among them."""
 
 STEP = 2
 """Units of the picture's width for a second."""
@@ -62,12 +65,13 @@ class Spark:
     quiet: bool
 
 
-def spark(history: History, until: str) -> Spark:
-    """Draw a history that ends at `until`, a time of day."""
-    most = max((*history.inward, *history.outward), default=0.0)
-    inward = _direction(history.inward, most, up=True)
-    outward = _direction(history.outward, most, up=False)
-    seconds = len(history.inward)
+def spark(passed: Sequence[Passed], until: str) -> Spark:
+    """Draw what has passed in each second, up to `until`, a time of day."""
+    came, went = [each[0] for each in passed], [each[1] for each in passed]
+    most = max((*came, *went), default=0)
+    inward = _direction(came, most, up=True)
+    outward = _direction(went, most, up=False)
+    seconds = len(passed)
     span = f"{seconds} s before {until}"
     said = f"in (above) at most {inward.most}, out (below) at most {outward.most}"
     return Spark(

@@ -10,7 +10,7 @@ the last minute do not count, so that a forward nobody uses is never shown again
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -18,9 +18,8 @@ from typing import TYPE_CHECKING
 from kfwd_nb.client.links import browser
 from kfwd_nb.notebook import rows
 from kfwd_nb.notebook.lines import CopyLine, line_for
-from kfwd_nb.notebook.rate import History
 from kfwd_nb.notebook.rows import MAX_CLOSED, MAX_OPEN, ConnectionRow
-from kfwd_nb.notebook.spark import Spark, spark
+from kfwd_nb.notebook.spark import SECONDS, Spark, spark
 from kfwd_nb.notebook.units import Bytes, Rate, clock, cut
 from kfwd_nb.ports import bracketed
 
@@ -106,21 +105,13 @@ class Table:
     as_of: str = field(default="", compare=False)
 
 
-def build(
-    forwards: Iterable[Forward],
-    rates: Mapping[int, Rate],
-    now: float,
-    note: str = "",
-    histories: Mapping[int, History] | None = None,
-) -> Table:
+def build(forwards: Iterable[Forward], now: float, note: str = "") -> Table:
     """Read the state of forwards.
 
     Args:
         forwards: in the order in which they are to be shown.
-        rates: by `id` of the forward; one that is missing counts as idle.
         now: seconds since the epoch.
         note: a line above the table.
-        histories: by `id` of the forward, too.
     """
     forwards = tuple(forwards)
     shown = forwards[:MAX_FORWARDS]
@@ -128,15 +119,7 @@ def build(
     as_of = clock(now)
     reading = _Reading(now, as_of, min(limit, MAX_OPEN), min(limit, MAX_CLOSED))
     return Table(
-        forwards=tuple(
-            _forward(
-                each,
-                rates.get(id(each), Rate()),
-                (histories or {}).get(id(each), History()),
-                reading,
-            )
-            for each in shown
-        ),
+        forwards=tuple(_forward(each, reading) for each in shown),
         note=note,
         simulated=any(each.isolation == "loopback" for each in forwards),
         more=len(forwards) - len(shown),
@@ -154,13 +137,14 @@ class _Reading:
     max_closed: int
 
 
-def _forward(forward: Forward, rate: Rate, history: History, reading: _Reading) -> ForwardRow:
+def _forward(forward: Forward, reading: _Reading) -> ForwardRow:
     connections = forward.connections(newest=reading.max_open)
     chosen = rows.choose(connections, reading.max_open, reading.max_closed)
     totals = forward.totals
     counts = [f"{totals.open:,} open", f"{totals.opened:,} in all"]
     if totals.failed:
         counts.append(f"{totals.failed:,} failed")
+    second = int(reading.now)
     name = "" if forward.name in (forward.target.name, str(forward.target)) else forward.name
     return ForwardRow(
         name=cut(name),
@@ -176,14 +160,19 @@ def _forward(forward: Forward, rate: Rate, history: History, reading: _Reading) 
         connections=", ".join(counts),
         bytes_in=Bytes(totals.bytes_in),
         bytes_out=Bytes(totals.bytes_out),
-        rate=rate if forward.state != "stopped" else Rate(),
+        rate=rate(forward, reading.now),
         warning=warning(forward),
         failure=rows.last_failure(connections),
         rows=tuple(rows.row(each, reading.now) for each in chosen),
         rest=rows.rest(totals, forward.reasons, chosen),
         listening=forward.state == "listening",
-        spark=spark(history, reading.as_of),
+        spark=spark(forward.throughput.seconds(second - SECONDS, second), reading.as_of),
     )
+
+
+def rate(forward: Forward, now: float) -> Rate:
+    """What passes; nothing does where it is stopped."""
+    return Rate() if forward.state == "stopped" else Rate(*forward.throughput.rate(now))
 
 
 def address_cells(forward: Forward) -> tuple[AddressCell, ...]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from kfwd_nb.client.connection import Connection, Totals
 from kfwd_nb.client.reasons import Reason
+from kfwd_nb.client.throughput import Throughput
 from kfwd_nb.errors import NotFoundError
 from kfwd_nb.kube.waiting import Waiting
 from kfwd_nb.ports import Target, parse_port, parse_target
@@ -41,6 +42,7 @@ class Forward:
     embedded: bool = True
     revision: int = 0
     parameters: tuple = ()
+    throughput: Throughput = field(default_factory=Throughput)
     held: list[Connection] = field(default_factory=list)
     forgotten: Totals = field(default_factory=Totals)
     forgotten_reasons: Counter[Reason] = field(default_factory=Counter)
@@ -85,6 +87,7 @@ class Forward:
     def move(self, inward: int = 0, outward: int = 0) -> None:
         self.held[-1].bytes_in += inward
         self.held[-1].bytes_out += outward
+        self.throughput.add(time.time(), inward, outward)
         self.revision += 1
 
     def stop(self, reason: str = "") -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -155,18 +154,20 @@ def test_an_update_that_failed_is_made_up_for(board, told, fake, monkeypatch):
     assert [row["name"] for row in told.take("changed")["forwards"]] == ["web"]
 
 
-def test_a_forward_in_the_place_of_one_that_is_gone_begins_at_nothing(board, told, fake):
-    """Python gives an `id` anew; so this one is, at once, what the second forward would have."""
+def test_what_passed_before_the_dashboard_was_made_is_in_its_plot_and_later_ones_follow(
+    board, told, fake
+):
     web = fake.make("web")
     web.started, web.log = 1.0, list
     board._every = lambda: [web]
-    connection = web.connect(bytes_in=5000)
     board.over = True  # nobody else looks
-    now = time.monotonic() + 10
-    board._refresh(1.0, now)
-    web.started, connection.bytes_in = 2.0, 300
-    board._refresh(3.0, now + 2)
-    rates = [each[1] for history in board._histories.values() for each in history.samples]
-    assert all(each >= 0 for each in rates)
-    assert all(row["rateIn"] >= 0 for row in board._sent.forwards.values())
-    assert board._histories[""].samples[-1][1] == 150
+    began = board._told
+    web.throughput.add(began - 30, 5000, 40)
+    board._refresh(began + 0.5)
+    assert board._whole()["samples"][""] == [(began - 29, 5000, 40), (began - 28, 0, 0)]
+    web.throughput.add(began + 1.25, 300, 0)
+    board._refresh(began + 2.0)
+    assert "samples" not in told.take("changed")
+    of_all, (sample,) = told.take("changed")["samples"].values()
+    assert of_all == [sample]
+    assert sample == (began + 2, 300, 0)

@@ -12,11 +12,11 @@ from notebook import fake_client
 
 from kfwd_nb.client import events
 from kfwd_nb.client.log import EventLog
+from kfwd_nb.client.throughput import Throughput
 from kfwd_nb.errors import NotFoundError, UsageError
 from kfwd_nb.notebook.dashboard import actions, state
 from kfwd_nb.notebook.dashboard.events import Log
-from kfwd_nb.notebook.dashboard.history import MAX_SAMPLES, History
-from kfwd_nb.notebook.units import Rate
+from kfwd_nb.notebook.dashboard.history import samples
 
 pytestmark = pytest.mark.pure
 
@@ -44,7 +44,8 @@ def applied(old: state.State, change: dict[str, Any]) -> state.State:
 def test_a_row_has_what_there_is_to_know():
     (web,) = made("svc/web")
     web.connect(opened=NOON, bytes_in=3000, bytes_out=20)
-    found = state.read([web], {state.key_of(web): Rate(1500.0, 10.0)})
+    web.throughput.add(NOON - 0.5, 1500, 10)
+    found = state.read([web], NOON)
     (row,) = found.forwards.values()
     assert (row["target"], row["state"], row["open"], row["in"], row["rateIn"]) == (
         *("svc/web", "listening", 1),
@@ -64,7 +65,7 @@ def test_control_characters_of_a_cluster_are_made_visible():
     (web,) = made("web")
     web.reason = "gone\x1b[2J"
     web.connect(opened=NOON, pod="a\x07b", reason="\x1b]0;title\x07", closed=NOON + 1)
-    said = json.dumps(state.read([web], {}).whole(), ensure_ascii=False)
+    said = json.dumps(state.read([web], NOON).whole(), ensure_ascii=False)
     assert "\x1b" not in said
     assert "\\u001b" not in said
     assert "\\\\x1b" in said
@@ -74,7 +75,7 @@ def test_thousands_of_connections_are_bounded_and_the_newest_are_kept():
     (web,) = made("web")
     for number in range(10_000):
         web.connect(opened=NOON + number)
-    found = state.read([web], {})
+    found = state.read([web], NOON)
     assert len(found.connections) == state.MAX_ROWS
     assert found.hidden == 10_000 - state.MAX_ROWS
     assert min(row["number"] for row in found.connections.values()) == 10_001 - state.MAX_ROWS
@@ -101,7 +102,7 @@ def test_whoever_applies_every_difference_has_what_there_is(steps):
         if forward.revision % 5 == 4:
             forward.held = forward.held[1:]  # forgotten
         order = [each for each in forwards.values() if each.state != "stopped"]
-        now = state.read(order, {})
+        now = state.read(order, NOON)
         change = json.loads(json.dumps(state.difference(had, now)))
         browser, had = applied(browser, change), now
         assert browser == now
@@ -121,52 +122,29 @@ def test_a_forward_that_was_started_anew_takes_its_formers_place():
 # -- throughput -----------------------------------------------------------------------------------
 
 
-def taken(history: History, totals: dict[str, tuple[int, int]], now: float) -> Any:
-    return history.take(totals, now - NOON + 1, now)
+def test_samples_are_sums_of_seconds_and_silence_is_one_of_zero():
+    web, api = Throughput(), Throughput()
+    web.add(100.0, 5000, 0)
+    web.add(100.9, 3000, 400)
+    api.add(100.5, 0, 7)
+    api.add(105.0, 1, 1)
+    assert samples([web, api], 98, 107) == [
+        (101, 8000, 407),
+        (102, 0, 0),
+        (106, 1, 1),
+        (107, 0, 0),
+    ]
+    assert samples([], 98, 107) == []
 
 
-def test_a_clock_that_is_set_back_stops_nothing():
-    history = History()
-    history.take({"a": (0, 0)}, 1, NOON)
-    assert history.take({"a": (1000, 0)}, 2, NOON - 100) == (NOON - 100, 1000, 0)
-    assert history.take({"a": (3000, 0)}, 3, NOON - 99) == (NOON - 99, 2000, 0)
-
-
-def test_samples_are_rates_between_two_looks():
-    history = History()
-    assert taken(history, {"a": (0, 0)}, NOON) is None
-    assert taken(history, {"a": (5000, 0)}, NOON + 0.5) is None, "too early"
-    assert taken(history, {"a": (8000, 400)}, NOON + 1) == (NOON + 1, 8000, 400)
-    assert taken(history, {"a": (8000, 400), "b": (300, 0)}, NOON + 2) == (NOON + 2, 300, 0)
-
-
-def test_a_look_that_comes_late_makes_no_peak():
-    history = History()
-    taken(history, {"a": (0, 0)}, NOON)
-    assert taken(history, {"a": (10_000, 500)}, NOON + 10) == (NOON + 10, 1000, 50)
-
-
-def test_silence_is_one_sample_of_zero_and_then_nothing():
-    history = History()
-    taken(history, {"a": (0, 0)}, NOON)
-    taken(history, {"a": (1000, 0)}, NOON + 1)
-    assert taken(history, {"a": (1000, 0)}, NOON + 2) == (NOON + 2, 0.0, 0.0)
-    assert [taken(history, {"a": (1000, 0)}, NOON + second) for second in range(3, 9)] == [None] * 6
-
-
-def test_a_forward_that_is_forgotten_takes_nothing_away():
-    history = History()
-    taken(history, {"a": (0, 0), "b": (0, 0)}, NOON)
-    taken(history, {"a": (1000, 0), "b": (1000, 0)}, NOON + 1)
-    assert taken(history, {"b": (1500, 0)}, NOON + 2) == (NOON + 2, 500, 0)
-
-
-def test_history_is_bounded():
-    history = History()
-    for second in range(2 * MAX_SAMPLES):
-        taken(history, {"a": (1000 * second, 0)}, NOON + second)
-    assert len(history.samples) == MAX_SAMPLES
-    assert history.samples[-1][0] == NOON + 2 * MAX_SAMPLES - 1
+@given(st.lists(st.tuples(st.integers(0, 40), st.integers(1, 9))), st.integers(1, 40))
+def test_samples_are_the_same_however_often_they_are_asked(moves, middle):
+    web = Throughput()
+    for second, count in sorted(moves):
+        web.add(1000.0 + second, count, 2 * count)
+    parts = samples([web], 999, 1000 + middle) + samples([web], 1000 + middle, 1042)
+    assert parts == samples([web], 999, 1042)
+    assert sum(each[1] for each in parts) == sum(count for _, count in moves)
 
 
 # -- events ---------------------------------------------------------------------------------------

@@ -251,3 +251,12 @@ def test_a_table_of_all_forwards_is_asked_by_one_thread_at_a_time() -> None:
 )
 def test_what_costs_much_is_drawn_less_often(cost: float, pause: float) -> None:
     assert pause_after(cost) == pytest.approx(pause)
+
+
+def test_a_table_that_is_shown_late_has_what_passed_before(fake: Any, screen: Screen) -> None:
+    """It agrees with those that were there."""
+    forward = fake.make()
+    forward.throughput.add(time.time() - 20, 2048, 0)
+    for _ in range(2):
+        live(forward, screen).refresh()
+    assert [text.count("at most 2.0 KiB/s") for text in screen.shown] == [1, 1]

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from kfwd_nb.notebook.rate import HISTORY, History
 from kfwd_nb.notebook.render import (
     EMPTY,
     SIMULATED,
@@ -17,6 +16,7 @@ from kfwd_nb.notebook.render import (
     sheet_bundle,
     table_bundle,
 )
+from kfwd_nb.notebook.spark import SECONDS
 from kfwd_nb.notebook.table import Table, build
 
 pytestmark = pytest.mark.pure
@@ -58,7 +58,7 @@ def full(fake: Any) -> Any:
 
 
 def test_a_table_in_both_forms(fake: Any) -> None:
-    bundle = table_bundle(build([full(fake)], {}, NOON, "already forwarding"))
+    bundle = table_bundle(build([full(fake)], NOON, "already forwarding"))
     assert set(bundle) == {"text/html", "text/plain"}
     html, text = bundle["text/html"], bundle["text/plain"]
     assert {"details", "summary", "table", "a", "style"} <= check(html).seen
@@ -71,7 +71,7 @@ def test_a_table_in_both_forms(fake: Any) -> None:
 
 
 def test_text_from_a_cluster_is_text(fake: Any) -> None:
-    bundle = table_bundle(build([full(fake)], {}, NOON))
+    bundle = table_bundle(build([full(fake)], NOON))
     assert bundle["text/html"].count("<script") == 1, "our own"
     assert "<b>" not in bundle["text/html"]
     for form in bundle.values():
@@ -82,7 +82,7 @@ def test_text_from_a_cluster_is_text(fake: Any) -> None:
 
 
 def test_one_line_a_forward_at_first_sight(fake: Any) -> None:
-    html = table_bundle(build([full(fake), fake.make()], {}, NOON))["text/html"]
+    html = table_bundle(build([full(fake), fake.make()], NOON))["text/html"]
     assert html.count("<details") == html.count("<summary>") == 2
     assert "<details open" not in html
 
@@ -91,7 +91,7 @@ def test_what_is_wrong_stands_in_the_line_that_is_always_seen(fake: Any) -> None
     forward = fake.make("web", "80", name="page")
     forward.ports[0].address = "0.0.0.0"
     forward.connect(closed=NOON, state="closed", reason="nobody listens", failed=True)
-    bundle = table_bundle(build([forward], {}, NOON))
+    bundle = table_bundle(build([forward], NOON))
     summary = bundle["text/html"].partition("<summary>")[2].partition("</summary>")[0]
     first_lines = "\n".join(bundle["text/plain"].splitlines()[:3])
     for form in (summary, first_lines):
@@ -101,18 +101,18 @@ def test_what_is_wrong_stands_in_the_line_that_is_always_seen(fake: Any) -> None
 
 def test_the_dialect_is_shown_with_its_reason(fake: Any) -> None:
     forward = fake.make(dialect="spdy", dialect_reason=f"the server refused WebSocket {HOSTILE}")
-    bundle = table_bundle(build([forward], {}, NOON))
+    bundle = table_bundle(build([forward], NOON))
     assert "    dialect spdy: the server refused WebSocket <script>" in bundle["text/plain"]
     html = bundle["text/html"]
     check(html)
     assert html.count("dialect spdy: the server refused WebSocket &lt;script&gt;") == 2
     assert 'title="dialect spdy' in html
-    starting = table_bundle(build([fake.make(dialect="", dialect_reason="")], {}, NOON))
+    starting = table_bundle(build([fake.make(dialect="", dialect_reason="")], NOON))
     assert "dialect" not in starting["text/plain"]
 
 
 def test_state_and_bytes_come_before_what_a_narrow_cell_cuts_off(fake: Any) -> None:
-    bundle = table_bundle(build([full(fake)], {}, NOON))
+    bundle = table_bundle(build([full(fake)], NOON))
     heads = re.findall(r"<th[^>]*>([^<]+)</th>", bundle["text/html"])
     assert heads[:4] == ["#", "state", "in", "out"]
     line = next(each for each in bundle["text/plain"].splitlines() if each.split()[:1] == ["#"])
@@ -122,7 +122,7 @@ def test_state_and_bytes_come_before_what_a_narrow_cell_cuts_off(fake: Any) -> N
 def test_a_connection_that_is_held_says_so(fake: Any) -> None:
     forward = fake.make(reason="1 connection waits for a pod: deploy/api has no pods.")
     forward.connect(state="waiting", pod="", node="")
-    for form in table_bundle(build([forward], {}, NOON)).values():
+    for form in table_bundle(build([forward], NOON)).values():
         assert "waits for a pod" in form.replace(forward.reason, "")
         assert forward.reason in form
 
@@ -143,7 +143,7 @@ def test_an_empty_table_says_what_to_do() -> None:
 
 
 def test_simulated_isolation_stands_in_both_forms(fake: Any) -> None:
-    for form in table_bundle(build([fake.make(isolation="loopback")], {}, NOON)).values():
+    for form in table_bundle(build([fake.make(isolation="loopback")], NOON)).values():
         assert SIMULATED in form
 
 
@@ -168,7 +168,7 @@ def test_columns_are_straight() -> None:
 
 def test_the_line_to_copy_stands_under_a_forward_that_listens(fake: Any) -> None:
     forward = fake.make("db", "6000:5432", "8080:80", "5000:6333")
-    bundle = table_bundle(build([forward], {}, NOON))
+    bundle = table_bundle(build([forward], NOON))
     html = bundle["text/html"]
     check(html)
     under = html.partition("</details>")[2]
@@ -179,20 +179,21 @@ def test_the_line_to_copy_stands_under_a_forward_that_listens(fake: Any) -> None
     assert '<a href="http://localhost:5000/dashboard"' in under
     assert 'href="http://localhost:6000' not in html, "PostgreSQL is nothing to click"
     forward.state = "stopped"
-    assert "postgresql://" not in "".join(table_bundle(build([forward], {}, NOON)).values())
+    assert "postgresql://" not in "".join(table_bundle(build([forward], NOON)).values())
 
 
 def test_the_last_minute_is_a_picture_and_words(fake: Any) -> None:
     forward = fake.make()
-    busy = History((0.0,) * 58 + (2048.0, 1024.0), (0.0,) * HISTORY)
-    bundle = table_bundle(build([forward], {}, NOON, histories={id(forward): busy}))
+    forward.throughput.add(NOON - 2, 2048, 0)
+    forward.throughput.add(NOON - 1, 1024, 0)
+    bundle = table_bundle(build([forward], NOON))
     check(bundle["text/html"])
     label = re.search(r'role="img" aria-label="([^"]+)"', bundle["text/html"])
     assert label is not None
     assert "in (above) at most 2.0 KiB/s, out (below) at most 0 B/s" in label[1]
     (blocks,) = [each for each in bundle["text/plain"].splitlines() if "▁" in each]
     assert blocks.startswith(f"    in  {'▁' * 29}█ at most 2.0 KiB/s, 60 s before ")
-    idle = table_bundle(build([forward], {}, NOON))["text/plain"]
+    idle = table_bundle(build([forward], NOON + SECONDS + 1))["text/plain"]
     assert "▁" not in idle
 
 
@@ -210,9 +211,11 @@ def test_its_size_is_bounded_whatever_passes(fake: Any) -> None:
             failed=bool(over),
         )
         forward.move(2**50, 2**50)
-    wild = tuple(float(n * 7919 % 1000 + 1) for n in range(HISTORY))
-    histories = {id(forward): History(wild, wild[::-1])}
-    html = table_bundle(build([forward], {}, NOON, histories=histories))["text/html"]
+    for second in range(SECONDS):
+        forward.throughput.add(
+            NOON - SECONDS + second, second * 7919 % 1000 + 1, second * 104729 % 1000 + 1
+        )
+    html = table_bundle(build([forward], NOON))["text/html"]
     check(html)
     assert len(html) < 128_000
 
@@ -221,14 +224,14 @@ def test_an_ordinary_table_is_small_with_ten_thousand_connections(fake: Any) -> 
     forward = fake.make()
     for number in range(10_000):
         forward.connect(closed=NOON if number % 2 else None, reason="both sides done.")
-    bundle = table_bundle(build([forward], {}, NOON))
+    bundle = table_bundle(build([forward], NOON))
     assert sum(map(len, bundle.values())) < 24_000
     assert "and 9,980 more: 4,988 open" in bundle["text/plain"]
     assert "4,992 closed: both sides done" in bundle["text/html"]
 
 
 def test_scripts_and_styles_go_without_their_comments(fake: Any) -> None:
-    html = table_bundle(build([fake.make()], {}, NOON))["text/html"]
+    html = table_bundle(build([fake.make()], NOON))["text/html"]
     assert "/*" not in html
     assert not re.search(r"(?<!:)//", html)
     assert "kfwdOpened" in html

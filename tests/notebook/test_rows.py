@@ -20,11 +20,11 @@ NOON = 1_700_000_000.0
 
 def test_the_last_failure_is_said(fake: Any) -> None:
     forward = fake.make()
-    assert build([forward], {}, NOON).forwards[0].failure == ""
+    assert build([forward], NOON).forwards[0].failure == ""
     for reason in ("first", "second"):
         forward.connect(closed=NOON, state="closed", reason=reason, failed=True)
     forward.connect()
-    (row,) = build([forward], {}, NOON).forwards
+    (row,) = build([forward], NOON).forwards
     assert row.failure == "last failure: connection 2: second"
     assert [each.state for each in row.rows] == ["opening", "failed", "failed"]
 
@@ -34,7 +34,7 @@ def test_a_connection_shows_its_life(fake: Any) -> None:
     forward.connect(opened=NOON - 5, first_byte=0.012)
     forward.move(2048, 10)
     forward.connect(opened=NOON - 3, closed=NOON - 1, state="closed", reason="refused", failed=True)
-    newest, oldest = build([forward], {}, NOON).forwards[0].rows
+    newest, oldest = build([forward], NOON).forwards[0].rows
     assert (oldest.number, oldest.pod, oldest.node, oldest.state) == (
         1,
         "default/web",
@@ -51,12 +51,12 @@ def test_a_closed_one_stays_until_others_have_closed_after_it(fake: Any) -> None
     forward.connect(closed=NOON, state="closed", reason="the one to see")
     for _ in range(1000):
         forward.connect()
-    shown = build([forward], {}, NOON).forwards[0].rows
+    shown = build([forward], NOON).forwards[0].rows
     assert [each.number for each in shown] == [*range(1001, 1001 - MAX_OPEN, -1), 1]
     assert shown[-1].reason == "the one to see"
     for number in range(MAX_CLOSED):
         forward.held[number + 1].closed = NOON + 1 + number
-    shown = build([forward], {}, NOON).forwards[0].rows
+    shown = build([forward], NOON).forwards[0].rows
     assert [each.number for each in shown if each.closed] == list(range(MAX_CLOSED + 1, 1, -1))
 
 
@@ -84,7 +84,7 @@ def test_all_others_are_summed_up(fake: Any) -> None:
         forward.move(1, 1)
     for reason in ("both sides done.", "as yet unheard"):
         forward.connect(closed=NOON, reason=reason)
-    (row,) = build([forward], {}, NOON).forwards
+    (row,) = build([forward], NOON).forwards
     assert len(row.rows) == MAX_OPEN + 2
     assert row.rest == (
         "and 2,003 more: 3 open, in 1003 B, out 53 B",
@@ -116,11 +116,11 @@ def test_one_that_is_shown_and_was_counted_among_others_is_not_counted_twice(fak
 def test_nothing_is_summed_up_where_all_are_shown(fake: Any) -> None:
     forward = fake.make()
     forward.connect()
-    assert build([forward], {}, NOON).forwards[0].rest == ()
+    assert build([forward], NOON).forwards[0].rest == ()
 
 
 def test_what_a_cluster_says_is_cut(fake: Any) -> None:
     forward = fake.make()
     forward.connect(closed=NOON, failed=True, reason="x" * 10_000, pod="y" * 10_000)
-    (row,) = build([forward], {}, NOON).forwards
+    (row,) = build([forward], NOON).forwards
     assert len(row.rows[0].reason) == len(row.rows[0].pod) == len(row.failure) == MAX_TEXT

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kfwd_nb.notebook.rate import HISTORY, History
-from kfwd_nb.notebook.spark import BLOCKS, HALF, STEP, blocks, path, spark
+from kfwd_nb.notebook.spark import BLOCKS, HALF, SECONDS, STEP, blocks, path, spark
 
 pytestmark = pytest.mark.pure
 
@@ -42,25 +41,24 @@ def test_path(values: tuple[float, ...], most: float, up: bool, drawn: str) -> N
 
 
 def test_it_says_in_words_what_it_shows() -> None:
-    history = History((*(0.0,) * 59, 12.0 * 2**20), (*(0.0,) * 59, 100.0))
-    drawn = spark(history, "12:03:04")
+    drawn = spark([(0, 0)] * (SECONDS - 1) + [(12 * 2**20, 100)], "12:03:04")
     assert drawn.label == (
         "60 s before 12:03:04: in (above) at most 12.0 MiB/s, out (below) at most 100 B/s"
     )
-    assert (drawn.width, drawn.height) == (HISTORY * STEP, 2 * HALF)
+    assert (drawn.width, drawn.height) == (SECONDS * STEP, 2 * HALF)
     assert drawn.inward.blocks == BLOCKS[0] * 29 + BLOCKS[-1]
     assert drawn.outward.blocks == BLOCKS[0] * 29 + BLOCKS[1], "one scale for both"
     assert not drawn.quiet
 
 
 def test_nothing_is_said_to_be_nothing() -> None:
-    drawn = spark(History(), "12:03:04")
+    drawn = spark([(0, 0)] * SECONDS, "12:03:04")
     assert drawn.quiet
     assert drawn.label == "60 s before 12:03:04: nothing passed"
     assert (drawn.inward.path, drawn.outward.path) == ("", "")
 
 
 def test_its_size_is_bounded() -> None:
-    wild = tuple(float(n * 7919 % 1000 + 1) for n in range(HISTORY))
-    drawn = spark(History(wild, wild[::-1]), "12:03:04")
+    wild = tuple(float(n * 7919 % 1000 + 1) for n in range(SECONDS))
+    drawn = spark(list(zip(wild, wild[::-1], strict=True)), "12:03:04")
     assert len(drawn.inward.path) + len(drawn.outward.path) < 2000

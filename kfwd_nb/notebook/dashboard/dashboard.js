@@ -110,8 +110,8 @@ class Store extends EventTarget {
       for (const row of message.connections ?? []) this.connections.set(row.key, row);
       for (const key of message.gone ?? []) this.connections.delete(key);
       if (message.hidden !== undefined) this.hidden = message.hidden;
-      for (const [key, sample] of Object.entries(message.samples ?? {})) {
-        this.samples[key] = [...(this.samples[key] ?? []), sample].slice(-MAX_SAMPLES);
+      for (const [key, samples] of Object.entries(message.samples ?? {})) {
+        this.samples[key] = [...(this.samples[key] ?? []), ...samples].slice(-MAX_SAMPLES);
       }
       this.prune();
       if (message.events) this.events = [...this.events, ...message.events].slice(-MAX_EVENTS);

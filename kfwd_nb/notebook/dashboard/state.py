@@ -10,11 +10,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from kfwd_nb.errors import printable
-from kfwd_nb.notebook.table import address_cells, warning
+from kfwd_nb.notebook.table import address_cells, rate, warning
 
 if TYPE_CHECKING:
     from kfwd_nb.client import Connection, Forward
-    from kfwd_nb.notebook.units import Rate
 
 MAX_ROWS = 1000
 """Connections that the browser gets one by one, the newest of all forwards; it is told how many
@@ -55,12 +54,12 @@ def standing(forwards: Sequence[Forward]) -> list[Forward]:
     return [each for each in forwards if latest[each.name] is each]
 
 
-def read(forwards: Iterable[Forward], rates: Mapping[str, Rate]) -> State:
+def read(forwards: Iterable[Forward], now: float) -> State:
     """Look at forwards.
 
     Args:
         forwards: in the order in which they are to be shown.
-        rates: by key of the forward; one that is missing counts as idle.
+        now: seconds since the epoch.
     """
     forwards = list(forwards)
     rows: list[tuple[float, str, Row]] = []
@@ -72,7 +71,7 @@ def read(forwards: Iterable[Forward], rates: Mapping[str, Rate]) -> State:
             rows.append((each.opened, key, _connection(key, key_of(forward), each)))
     newest = sorted(rows, key=lambda each: each[0], reverse=True)[:MAX_ROWS]
     return State(
-        forwards={key_of(each): _forward(each, rates.get(key_of(each))) for each in forwards},
+        forwards={key_of(each): _forward(each, now) for each in forwards},
         connections={key: row for _, key, row in newest},
         hidden=max(0, known - len(newest)),
     )
@@ -102,9 +101,8 @@ def key_of(forward: Forward) -> str:
     return f"{forward.name}@{forward.started:.6f}"
 
 
-def _forward(forward: Forward, rate: Rate | None) -> Row:
-    totals = forward.totals
-    stopped = forward.state == "stopped"
+def _forward(forward: Forward, now: float) -> Row:
+    totals, passes = forward.totals, rate(forward, now)
     return {
         "key": key_of(forward),
         "name": printable(forward.name),
@@ -127,8 +125,8 @@ def _forward(forward: Forward, rate: Rate | None) -> Row:
         "failed": totals.failed,
         "in": totals.bytes_in,
         "out": totals.bytes_out,
-        "rateIn": 0.0 if rate is None or stopped else rate.inward,
-        "rateOut": 0.0 if rate is None or stopped else rate.outward,
+        "rateIn": passes.inward,
+        "rateOut": passes.outward,
     }
 
 

@@ -19,16 +19,16 @@ import anywidget
 import traitlets
 from IPython.core.getipython import get_ipython
 
+from kfwd_nb.client.throughput import KEPT
 from kfwd_nb.errors import KfwdError, LimitError, UsageError, printable
 from kfwd_nb.notebook.dashboard import actions, state
 from kfwd_nb.notebook.dashboard.choices import Place, choices
 from kfwd_nb.notebook.dashboard.events import Log
-from kfwd_nb.notebook.dashboard.history import History, Sample
+from kfwd_nb.notebook.dashboard.history import Sample, samples
 from kfwd_nb.notebook.dashboard.questions import Answer, Questions
 from kfwd_nb.notebook.dashboard.ways import Ways
 from kfwd_nb.notebook.live import EveryForward, LiveTable, follower
 from kfwd_nb.notebook.output import Output, execution, updates_in_place
-from kfwd_nb.notebook.rate import RateMeter
 from kfwd_nb.notebook.settings import wanted_form
 
 if TYPE_CHECKING:
@@ -110,9 +110,9 @@ class Dashboard(anywidget.AnyWidget):
         self._every = EveryForward(client.forwards)
         self._sent = state.State()
         self._seen: object = None
-        self._meters: dict[str, RateMeter] = {}  # by key of the forward
-        self._moving = False
-        self._histories: dict[str, History] = {}  # by key of the forward; "" for all of them
+        self._moves = False
+        self._told = int(time.time())  # samples up to this second
+        self._standing: list[Forward] = []
         self._ways = Ways(lambda key, html: self.send({"kind": "way", "key": key, "html": html}))
         self._log = Log()
         self._stale = False
@@ -153,7 +153,7 @@ class Dashboard(anywidget.AnyWidget):
         from kfwd_nb.notebook.table import build
 
         data, _ = super()._repr_mimebundle_() or ({}, {})
-        return {**data, **table_bundle(build(self._source(), {}, time.time()))}
+        return {**data, **table_bundle(build(self._source(), time.time()))}
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[Any, Any], dict[Any, Any]]:
         return self.bundle(), {}
@@ -171,7 +171,7 @@ class Dashboard(anywidget.AnyWidget):
         """Tell the browsers what has changed; False if nothing has."""
         now = time.monotonic()
         with self._lock:
-            changed = not self.over and self._refresh(time.time(), now)
+            changed = not self.over and self._refresh(time.time())
             self._stale = self._stale or changed
         self._ways.refresh(now)
         if self._stale and now - self._stilled >= STILL_INTERVAL:
@@ -194,38 +194,36 @@ class Dashboard(anywidget.AnyWidget):
                 table.refresh()
                 live.freeze(CLOSED)
 
-    def _refresh(self, wall: float, now: float) -> bool:
-        forwards = self._source()
-        sums = {state.key_of(each): each.totals for each in forwards}
-        counted = {key: (each.bytes_in, each.bytes_out) for key, each in sums.items()}
-        samples = self._samples(counted, now, wall)
+    def _refresh(self, now: float) -> bool:
+        forwards = self._standing = self._source()
+        moves = any(each.throughput.moves(now) for each in forwards)
+        second = int(now)
+        new_samples = self._samples(forwards, min(self._told, second), second)
         seen = [(id(each), each.revision, each.state) for each in forwards]
-        if seen == self._seen and not self._moving and not samples:
+        if seen == self._seen and not (moves or self._moves or new_samples):
             return False
-        self._meters = {key: self._meters.get(key) or RateMeter() for key in sums}
-        rates = {key: self._meters[key].read(each, now) for key, each in sums.items()}
-        self._moving = any(each.inward or each.outward for each in rates.values())
-        new = state.read(forwards, rates)
+        new = state.read(forwards, now)
         changed = state.difference(self._sent, new)
         self._sent = new
-        if samples:
-            changed["samples"] = samples
+        if new_samples:
+            changed["samples"] = new_samples
         if events := self._log.read(forwards):
             changed["events"] = events
         if changed:
             self._serial += 1
-            self.send({"kind": "changed", "serial": self._serial, "now": wall, **changed})
-        self._seen = seen  # not before all of it is told: what fails is tried again
+            self.send({"kind": "changed", "serial": self._serial, "now": now, **changed})
+        # Not before all of it is told: what fails is tried again.
+        self._seen, self._moves, self._told = seen, moves, second
         return bool(changed)
 
     def _samples(
-        self, counted: Mapping[str, tuple[int, int]], now: float, wall: float
-    ) -> dict[str, Sample]:
-        """Throughput since the last ones, of each forward and of all, where there is news."""
-        kept = {"": counted} | {key: {key: each} for key, each in counted.items()}
-        self._histories = {key: self._histories.get(key) or History() for key in kept}
-        taken = {key: self._histories[key].take(kept[key], now, wall) for key in kept}
-        return {key: sample for key, sample in taken.items() if sample is not None}
+        self, forwards: Sequence[Forward], first: int, last: int
+    ) -> dict[str, list[Sample]]:
+        """Throughput of each forward, by its key, and of all, by ""; only where there is some."""
+        kept = {"": [each.throughput for each in forwards]}
+        kept |= {state.key_of(each): [each.throughput] for each in forwards}
+        found = {key: samples(those, first, last) for key, those in kept.items()}
+        return {key: those for key, those in found.items() if those}
 
     def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:
         """As `ipywidgets` asks for it; a browser that begins gets what the others have."""
@@ -239,7 +237,7 @@ class Dashboard(anywidget.AnyWidget):
         return self._sent.whole() | {
             "serial": self._serial,
             "now": time.time(),
-            "samples": {key: each.samples for key, each in self._histories.items()},
+            "samples": self._samples(self._standing, self._told - KEPT, self._told),
             "events": self._log.lines,
         }
 
