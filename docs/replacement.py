@@ -12,7 +12,6 @@ import re
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Sequence
 from html import escape
@@ -20,17 +19,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT / "tests" / "bench"), str(ROOT)]
+sys.path[:0] = [str(ROOT / "tests" / "bench"), str(ROOT / "tests"), str(ROOT)]
 
-from measures import connect
 from paths import KUBECTL
+from peers.caller import Asked, Caller
 
 from kfwd_nb import MiniCluster
 
 PICTURE = ROOT / "docs" / "pictures" / "replacement.svg"
-
-RATE = 50
-"""Requests a second, each on a connection of its own."""
 
 BEFORE, AFTER = 2.0, 4.0
 """Seconds of requests before the pod is deleted, and after."""
@@ -54,72 +50,18 @@ WIDTH, HEIGHT, LEFT, TOP, PLOT = 1180, 372, 66, 92, 190
 PANEL = 500
 
 
-class Asked(NamedTuple):
-    """One request.
-
-    Attributes:
-        at: seconds since the pod was deleted at which it was sent.
-        seconds: until its answer was whole, or until it failed.
-        pod: who answered; empty if nobody did.
-    """
-
-    at: float
-    seconds: float
-    pod: str
-
-
 class Way(NamedTuple):
     """A way to the pods, and what came of it.
 
     Attributes:
         command: as a person types it.
-        asked: all requests.
+        asked: all requests; `at` is seconds since the pod was deleted.
         said: the last line of the command's output that is about its end; empty if it goes on.
     """
 
     command: str
     asked: list[Asked]
     said: str
-
-
-class Caller(threading.Thread):
-    """Asks and asks."""
-
-    def __init__(self, port: int) -> None:
-        super().__init__(daemon=True)
-        self.found: list[Asked] = []
-        self._port = port
-        self._over = threading.Event()
-
-    def run(self) -> None:
-        """Send a request every fiftieth of a second, however long the others take."""
-        askers: list[threading.Thread] = []
-        due = time.perf_counter()
-        while not self._over.is_set():
-            askers.append(threading.Thread(target=self._ask, daemon=True))
-            askers[-1].start()
-            due += 1 / RATE
-            self._over.wait(max(0.0, due - time.perf_counter()))
-        for asker in askers:
-            asker.join(40)
-
-    def _ask(self) -> None:
-        began, answer = time.perf_counter(), b""
-        try:
-            with connect(self._port) as sock:
-                sock.settimeout(35)
-                sock.sendall(b"GET / HTTP/1.1\r\nHost: api\r\n\r\n")
-                while piece := sock.recv(4096):
-                    answer += piece
-        except OSError:
-            answer = b""
-        pod = answer.rpartition(b"\r\n\r\n")[2].decode().strip()
-        self.found.append(Asked(began, time.perf_counter() - began, pod))
-
-    def stop(self) -> None:
-        """Send no more, and wait for the answers."""
-        self._over.set()
-        self.join()
 
 
 def run(kubeconfig: Path, folder: Path) -> list[Way]:
@@ -140,7 +82,7 @@ def run(kubeconfig: Path, folder: Path) -> list[Way]:
         for caller in callers.values():
             caller.start()
         time.sleep(BEFORE)
-        pods = {pod for caller in callers.values() for _, _, pod in caller.found[-5:] if pod}
+        pods = {caller.pods[-1] for caller in callers.values()}
         deleted = time.perf_counter()
         delete = [str(KUBECTL), "delete", "pod", "--wait=false", *sorted(pods)]
         subprocess.run(delete, env=environment, check=True, capture_output=True)
@@ -153,7 +95,7 @@ def run(kubeconfig: Path, folder: Path) -> list[Way]:
             process.wait(10)
     ways = []
     for name, caller in callers.items():
-        asked = sorted(Asked(at - deleted, seconds, pod) for at, seconds, pod in caller.found)
+        asked = sorted(each._replace(at=each.at - deleted) for each in caller.asked)
         said = re.findall(r"error: .*", (folder / name).read_text())
         ways.append(Way(f"{name} {' '.join(TARGET)}", asked, said[-1] if said else ""))
     return ways

@@ -343,7 +343,7 @@ class Forward(Displayable):
         return trace
 
     def hops(self) -> HopView:
-        """Where the octets of its open connections are now, at each hop of the way.
+        """Where the bytes of its open connections are now, at each hop of the way.
 
         The relay and the node agent are asked, which takes as long as they take to answer, and
         `hops.PATIENCE` at the most. If something waits that was not seen before, it is looked at

@@ -11,6 +11,7 @@ from __future__ import annotations
 import socket
 import struct
 import sys
+from typing import NamedTuple
 
 NETLINK_SOCK_DIAG = 4
 SOCK_DIAG_BY_FAMILY = 20
@@ -26,12 +27,27 @@ _REQUEST = struct.Struct("=BBBxI")
 
 _PORTS = struct.Struct("!HH")
 _NO_COOKIE = struct.pack("=III", 0, 0xFFFF_FFFF, 0xFFFF_FFFF)
-_FACTS = struct.Struct("=xB2x48x4xI4x4xI")
-"""`struct inet_diag_msg` (linux/inet_diag.h): `idiag_state`, `idiag_rqueue` and `idiag_inode`."""
+_FACTS = struct.Struct("=xB2x48x4xI4xII")
+"""`struct inet_diag_msg` (linux/inet_diag.h): `idiag_state`, `idiag_rqueue`, `idiag_uid` and
+`idiag_inode`."""
 
 _HAS_FIN = (8, 9, 11)
 """TCP_CLOSE_WAIT, TCP_LAST_ACK, TCP_CLOSING (linux/tcp_states.h): the queue ends with our FIN, and
 counts it as an octet."""
+
+
+class Peer(NamedTuple):
+    """The socket of the program at the other end.
+
+    Attributes:
+        unread: octets that have not been read out of it.
+        user: whose it is, as a number.
+        inode: 0 where no process has it any more.
+    """
+
+    unread: int
+    user: int
+    inode: int
 
 
 def peer_has_closed(sock: socket.socket) -> bool | None:
@@ -40,21 +56,12 @@ def peer_has_closed(sock: socket.socket) -> bool | None:
     Returns:
         None where that cannot be known: another machine, another system, another network namespace.
     """
-    facts = _peer(sock)
-    return None if facts is None else facts[1] == 0
+    found = peer(sock)
+    return None if found is None else found.inode == 0
 
 
-def peer_unread(sock: socket.socket) -> int | None:
-    """Octets that the program at the other end has not read out of its socket.
-
-    Returns:
-        None where that cannot be known, as for `peer_has_closed`.
-    """
-    facts = _peer(sock)
-    return None if facts is None else facts[0]
-
-
-def _peer(sock: socket.socket) -> tuple[int, int] | None:
+def peer(sock: socket.socket) -> Peer | None:
+    """The other end of a loopback connection; None where `peer_has_closed` gives it."""
     if sys.platform != "linux":
         return None
     try:
@@ -70,10 +77,8 @@ def _is_loopback(host: str) -> bool:
     return host.startswith("127.") or host == "::1"
 
 
-def _ask(family: int, source: tuple[str, int], destination: tuple[str, int]) -> tuple[int, int]:
-    """Unread octets and inode of the TCP socket between two addresses.
-
-    The inode is 0 where no process has it any more.
+def _ask(family: int, source: tuple[str, int], destination: tuple[str, int]) -> Peer:
+    """The TCP socket between two addresses.
 
     Raises:
         OSError: the kernel does not say.
@@ -85,12 +90,12 @@ def _ask(family: int, source: tuple[str, int], destination: tuple[str, int]) -> 
     if kind == NLMSG_ERROR:
         (number,) = struct.unpack_from("=i", answer, _HEADER.size)
         if number == -ENOENT:
-            return 0, 0  # it is gone altogether
+            return Peer(0, 0, 0)  # it is gone altogether
         raise OSError(-number, "sock_diag")
-    state, unread, inode = _FACTS.unpack_from(answer, _HEADER.size)
+    state, unread, user, inode = _FACTS.unpack_from(answer, _HEADER.size)
     if state in _HAS_FIN and unread:
         unread -= 1
-    return int(unread), int(inode)
+    return Peer(unread, user, inode)
 
 
 def _question(family: int, source: tuple[str, int], destination: tuple[str, int]) -> bytes:

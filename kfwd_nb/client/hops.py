@@ -1,4 +1,4 @@
-"""Where the octets of a forward are: what the client, the relay, the node agent and the kernel say.
+"""Where the bytes of a forward are: what the client, the relay, the node agent and the kernel say.
 
 Every number was measured by the process that it is about. What lies between two hops is a
 difference of two of their counters (see `transport.hops` for why it is never negative). What nobody
@@ -27,6 +27,9 @@ PLACES = (
 )
 """Where octets can be, in the order of the way up."""
 
+BOXES = ("local program", "client", "relay", "node agent", "pod")
+"""Who reads and writes between them."""
+
 LINKS = (PLACES[2], PLACES[4], PLACES[6])
 
 PATIENCE = 2.5
@@ -37,27 +40,68 @@ STANDS_AFTER = 1.0
 
 UNSEEN = "not visible from here"
 
-_WHO_WAITS: dict[Direction, dict[str, str]] = {
+FOREIGN = {"relay": "API server", "node agent": "kubelet"}
+"""What stands in the place of a box in a cluster that is not ours."""
+
+_WHO_WAITS: dict[Direction, dict[str, tuple[str, str]]] = {
     "up": {
-        "local program/client": "the client does not read on: the way is full",
-        "client": "the relay takes no more",
-        "client/relay": "the relay does not read",
-        "relay": "the node agent takes no more",
-        "relay/node agent": "the node agent does not read",
-        "node agent": "the pod does not read",
-        "node agent/pod": "the pod does not read",
+        "local program/client": ("client", "does not read on"),
+        "client": ("relay", "takes no more"),
+        "client/relay": ("relay", "does not read"),
+        "relay": ("node agent", "takes no more"),
+        "relay/node agent": ("node agent", "does not read"),
+        "node agent": ("pod", "does not read"),
+        "node agent/pod": ("pod", "does not read"),
     },
     "down": {
-        "local program/client": "the local program does not read",
-        "client": "the local program does not read",
-        "client/relay": "the client does not read on",
-        "relay": "the client takes no more",
-        "relay/node agent": "the relay does not read on",
-        "node agent": "the relay takes no more",
-        "node agent/pod": "the node agent does not read on",
+        "local program/client": ("local program", "does not read"),
+        "client": ("local program", "does not read"),
+        "client/relay": ("client", "does not read on"),
+        "relay": ("client", "takes no more"),
+        "relay/node agent": ("relay", "does not read on"),
+        "node agent": ("relay", "takes no more"),
+        "node agent/pod": ("node agent", "does not read on"),
     },
 }
-"""Why octets stand still at a place, when those that are further on do not."""
+"""For whom octets wait at a place, and what it does, when those that are further on do not wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stall:
+    """Bytes of a connection that stand still in one direction.
+
+    Attributes:
+        direction: `up` or `down`.
+        octets: so many wait, at all places together.
+        still: seconds for which nothing has moved.
+        box: for whom they wait, one of `BOXES`.
+        does: what that one does, or rather does not, in words.
+        foreign: the cluster is not ours.
+    """
+
+    direction: Direction
+    octets: int
+    still: float
+    box: str
+    does: str
+    foreign: bool = False
+
+    @property
+    def who(self) -> str:
+        """For whom they wait, in words."""
+        return "pod's program" if self.box == "pod" else named(self.box, foreign=self.foreign)
+
+    def said(self, amount: str) -> str:
+        """In words, with the amount in words."""
+        return f"{amount} {self.direction} for {self.still:.0f} s: the {self.who} {self.does}"
+
+    def __str__(self) -> str:
+        return self.said(f"{self.octets:,} byte{'' if self.octets == 1 else 's'}")
+
+
+def named(box: str, *, foreign: bool) -> str:
+    """What a box is called there."""
+    return FOREIGN.get(box, box) if foreign else box
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +118,9 @@ class FlowView:
             there was no look before.
         still_down: the same for the way back.
         pod_rtt: seconds, of the agent's socket into the pod.
+        peer: the local program's address.
+        program: its name; empty where the system does not tell.
+        foreign: the cluster is not ours.
     """
 
     number: int
@@ -84,28 +131,37 @@ class FlowView:
     still_up: float | None = None
     still_down: float | None = None
     pod_rtt: float | None = None
+    peer: str = ""
+    program: str = ""
+    foreign: bool = False
+
+    @property
+    def stalls(self) -> tuple[Stall, ...]:
+        """What stands still, for each direction in which something does."""
+        ways = (
+            self._stall("up", self.up, self.still_up),
+            self._stall("down", self.down, self.still_down),
+        )
+        return tuple(filter(None, ways))
 
     @property
     def stands(self) -> str:
-        """What stands still, where and why, in words; empty while nothing does."""
-        ways = (
-            _standing("up", self.up, self.still_up),
-            _standing("down", self.down, self.still_down),
-        )
-        return "; ".join(filter(None, ways))
+        """What stands still and for whom, in words; empty while nothing does."""
+        return "; ".join(map(str, self.stalls))
 
-
-def _standing(direction: Direction, places: Sequence[int | None], still: float | None) -> str:
-    """Octets that wait for `STANDS_AFTER`, at the place of them that is nearest to their reader."""
-    if still is None or still < STANDS_AFTER:
-        return ""
-    along = list(zip(PLACES, places, strict=True))
-    nearest = reversed(along) if direction == "up" else along
-    place = next((place for place, octets in nearest if octets), None)
-    if place is None:
-        return ""
-    total = sum(each or 0 for each in places)
-    return f"{total:,} octets {direction} for {still:.0f} s: {_WHO_WAITS[direction][place]}"
+    def _stall(
+        self, direction: Direction, places: Sequence[int | None], still: float | None
+    ) -> Stall | None:
+        """Octets that wait for `STANDS_AFTER`: for whom says the place nearest to their reader."""
+        if still is None or still < STANDS_AFTER:
+            return None
+        along = list(zip(PLACES, places, strict=True))
+        nearest = reversed(along) if direction == "up" else along
+        place = next((place for place, octets in nearest if octets), None)
+        if place is None:
+            return None
+        total = sum(each or 0 for each in places)
+        return Stall(direction, total, still, *_WHO_WAITS[direction][place], self.foreign)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +231,13 @@ class HopView(Displayable):
             for each in self.flows
             for places, still in ((each.up, each.still_up), (each.down, each.still_down))
         )
+
+    def fault(self, box: str) -> str:
+        """What that one of `BOXES` does, or does not, so that others wait; empty if none do."""
+        if any(each.unanswered and each.name.endswith(f"/{box}") for each in self.links):
+            return "does not answer"
+        stalls = (stall for flow in self.flows for stall in flow.stalls)
+        return next((each.does for each in stalls if each.box == box), "")
 
     @property
     def stands(self) -> tuple[str, ...]:

@@ -54,6 +54,7 @@ class Session:
         connection: its row in the table.
         error: why it failed; None while it has not.
         pump: couples the local socket with the stream to the pod; None before that.
+        program: the local program's name, empty if nobody tells; None until somebody has asked.
     """
 
     __slots__ = (
@@ -64,6 +65,7 @@ class Session:
         "_local",
         "connection",
         "error",
+        "program",
         "pump",
     )
 
@@ -71,6 +73,7 @@ class Session:
         self.connection = connection
         self.error: KfwdError | None = None
         self.pump: Pump | None = None
+        self.program: str | None = None
         self._ledger = ledger
         self._accepted = time.monotonic()
         self._first_ended: int | None = None

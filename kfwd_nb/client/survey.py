@@ -1,17 +1,20 @@
-"""Asks everybody on the way of a forward's connections where their octets are."""
+"""Asks everybody on the way of a forward's connections where their bytes are."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kfwd_nb.client.dialed_stream import DialedStream
-from kfwd_nb.client.half_close import peer_unread
+from kfwd_nb.client.half_close import peer
 from kfwd_nb.client.hops import LINKS, PATIENCE, UNSEEN, FlowView, HopView, LinkView
+from kfwd_nb.client.local_program import OURSELVES, programs
 from kfwd_nb.client.looks import Looks
+from kfwd_nb.client.opening import IN_PROCESS
 from kfwd_nb.errors import KfwdError
 from kfwd_nb.protocol.hops import MAX_STREAMS, Flow, HopReport, Link, Way
 from kfwd_nb.transport.hops import PATIENCE as PING
@@ -23,6 +26,8 @@ from kfwd_nb.transport.tunnel import Tunnel
 from kfwd_nb.transport.tunnel_stream import TunnelStream
 
 if TYPE_CHECKING:
+    import socket
+
     from kfwd_nb.client.session import Session
     from kfwd_nb.transport.pump import Pump
     from kfwd_nb.transport.stream import ByteStream
@@ -62,6 +67,7 @@ async def survey(
     """
     coupled = [(each, each.pump) for each in sessions if each.pump is not None]
     chosen = coupled[-MAX_STREAMS:]
+    await _recognise(chosen)
     down = [way(pump.sides[1]) for _, pump in chosen]  # before the others are asked
     if dialect == "connect":
         heard = await _ask_all([pump for _, pump in chosen], tunnel)
@@ -180,6 +186,21 @@ def _unseen(name: str) -> LinkView:
 # -- one connection --------------------------------------------------------------------------------
 
 
+async def _recognise(chosen: Sequence[tuple[Session, Pump]]) -> None:
+    """Find out which local programs they are of whom nobody has asked yet."""
+    inodes: dict[int, Session] = {}
+    for session, pump in chosen:
+        if session.program is None:
+            session.program = OURSELVES if session.connection.peer == IN_PROCESS else ""
+            sock = _local_socket(pump)
+            found = peer(sock) if sock is not None else None
+            if found is not None and found.inode and found.user == os.geteuid():
+                inodes[found.inode] = session
+    if inodes:
+        for inode, name in (await asyncio.to_thread(programs, inodes)).items():
+            inodes[inode].program = name
+
+
 def _flow(session: Session, pump: Pump, down: Way, heard: _Heard, looks: Looks) -> FlowView:
     """Put together what each hop has told of it."""
     up, (unread, untaken) = way(pump.sides[0]), _local(pump)
@@ -211,17 +232,25 @@ def _flow(session: Session, pump: Pump, down: Way, heard: _Heard, looks: Looks) 
         looks.still((number, "up"), seen_up, now),
         looks.still((number, "down"), seen_down, now),
         into.rtt if into is not None else None,
+        connection.peer,
+        session.program or "",
+        connection.dialect != "connect",
     )
 
 
 def _local(pump: Pump) -> tuple[int | None, int | None]:
     """Octets in the kernel that we have not read, and that the local program has not."""
-    local = pump.sides[0].stream
-    sock = local.socket if isinstance(local, SocketStream) else None
+    sock = _local_socket(pump)
     facts = socket_facts(sock) if sock is not None else None
     if sock is None or facts is None:
         return None, None
-    return facts.unread, facts.unsent + (peer_unread(sock) or 0)
+    theirs = peer(sock)
+    return facts.unread, facts.unsent + (theirs.unread if theirs is not None else 0)
+
+
+def _local_socket(pump: Pump) -> socket.socket | None:
+    local = pump.sides[0].stream
+    return local.socket if isinstance(local, SocketStream) else None
 
 
 def _held(way: Way | None) -> int | None:

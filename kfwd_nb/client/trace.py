@@ -26,7 +26,7 @@ from kfwd_nb.client.hops import PATIENCE
 from kfwd_nb.client.playback import Playback, playback
 from kfwd_nb.errors import ConfigError, KfwdError, UsageError
 from kfwd_nb.protocol.dissect import Dissector, Frame, dissector
-from kfwd_nb.protocol.hops import MAX_NOTED, PATH
+from kfwd_nb.protocol.hops import MAX_NOTED, PATH, PING_MARK
 from kfwd_nb.transport.hops import ask
 
 if TYPE_CHECKING:
@@ -286,10 +286,13 @@ class Trace(Displayable, Sequence[TracedFrame]):
 
     def _is_question(self, wire: int, frame: Frame) -> bool:
         """It is of a question about the hops: who looks on is not what is looked at."""
+        fields = dict(frame.fields)
+        if frame.type == "PING":
+            return fields.get("data", "").startswith(PING_MARK.hex())
         if frame.stream is None:
             return False
         key = wire, frame.stream
-        if dict(frame.fields).get(":path", "").startswith(PATH):
+        if fields.get(":path", "").startswith(PATH):
             self._questions.append(key)
         return key in self._questions
 

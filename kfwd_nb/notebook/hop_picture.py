@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kfwd_nb.client.hops import PLACES, UNSEEN, LinkView
+from kfwd_nb.client.hops import PLACES, UNSEEN, LinkView, named
+from kfwd_nb.client.local_program import OURSELVES
+from kfwd_nb.client.opening import IN_PROCESS
 from kfwd_nb.errors import printable
 from kfwd_nb.notebook.render import Bundle, columns, rendered
 from kfwd_nb.notebook.units import bytes_text, clock, cut, duration_text
@@ -14,58 +16,58 @@ from kfwd_nb.notebook.units import bytes_text, clock, cut, duration_text
 if TYPE_CHECKING:
     from kfwd_nb.client.hops import HopView
 
-BOX = 118
-"""Width of a box; between two of them lies as much and a little more."""
+BOX = 108
+"""Width of a box."""
 
-STEP = 254
+STEP = 188
 """From the left edge of one box to that of the next."""
 
-MAX_NAME = 18
+MAX_NAME = 15
 """Characters of a name in a box."""
 
 MAX_ROWS = 10
 """Connections that get a row of their own: those that stand still, then the newest."""
 
-HEAD = ("#", "pod", "node", "up: on the way", "down: on the way", "stands still")
+HEAD = ("#", "local program", "pod", "node", "→ up", "← down", "waits for")
 
 KEY = (
-    "as of {}; → to the pod, ← back: octets on their way. What a box holds is counted by its own "
+    "as of {}; → to the pod, ← back: bytes on their way. What a box holds is counted by its own "
     "process, what lies between two is the difference of their counts"
 )
+
+MARK = "▲"
+"""Stands below a box that others wait for, and points at it."""
+
+UNSEEN_LINES = ("not visible", "from here")
+"""`UNSEEN` in a box."""
 
 ALONE = "no connection is open: nothing is on its way"
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """One of the four places.
+    """One of the five that read and write.
 
     Attributes:
         x: left edge.
         title: what it is.
         name: which one.
-        holds: octets in it, in words.
+        below: two lines at the most: what it holds, or where it is.
         hidden: what it does cannot be seen.
+        fault: what others wait for, in words; empty if nobody waits for it.
     """
 
     x: int
     title: str
     name: str
-    holds: str
+    below: tuple[str, ...]
     hidden: bool
+    fault: str
 
     @property
     def middle(self) -> int:
         """Where its text stands."""
         return self.x + BOX // 2
-
-    @property
-    def below(self) -> list[str]:
-        """`holds` in two lines."""
-        if self.holds == UNSEEN:
-            return ["not visible", "from here"]
-        first, _, back = self.holds.partition(" ← ")
-        return [first, f"← {back}"] if back else [first]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,35 +146,27 @@ def _drawn_words(picture: HopPicture) -> list[str]:
     """Boxes and spans in their order, a line each."""
     lines = []
     for place, box in enumerate(picture.boxes):
-        lines.append(f"{box.title} {box.name}: {box.holds}".replace(" :", ":"))
+        who = f"{box.title} {box.name}".rstrip()
+        said = " ".join(box.below)
+        lines.append(f"{who}: {said}" if said else who)
+        if box.fault:
+            lines[-1] += f"  {box.fault}"
         if place < len(picture.spans):
             span = picture.spans[place]
-            said = (span.wire, span.tls, span.trip, span.up, span.down)
-            lines.append(f"  | {', '.join(filter(None, said))}")
+            facts = (span.wire, span.tls, span.trip, span.up, span.down)
+            lines.append(f"  | {', '.join(filter(None, facts))}")
     return lines
 
 
 def drawn(view: HopView, note: str = "") -> HopPicture:
     """What there is to draw."""
     foreign = bool(view.why)
-    pods = _named(sorted({each.pod.partition("/")[2] for each in view.flows if each.pod}), "pods")
-    nodes = _named(sorted({each.node for each in view.flows if each.node}), "nodes")
-    boxes = (
-        Box(0, "client", "this kernel", _client_words(view), hidden=False),
-        Box(STEP, "API server" if foreign else "relay", "", _held(view, "relay"), hidden=foreign),
-        Box(
-            2 * STEP,
-            "kubelet" if foreign else "node agent",
-            nodes,
-            _held(view, "node agent"),
-            hidden=foreign,
-        ),
-        Box(3 * STEP, "pod", pods, "" if not foreign else UNSEEN, hidden=foreign),
-    )
-    spans = tuple(_span(view, link, place) for place, link in enumerate(view.links))
+    links = (_local_link(view), *view.links)
+    spans = tuple(_span(view, link, place) for place, link in enumerate(links))
     lines = [note] if note else []
     if foreign:
-        lines.append(f"beyond the {boxes[1].title} nothing is visible from here: {view.why}")
+        server = named("relay", foreign=True)
+        lines.append(f"beyond the {server} nothing is visible from here: {view.why}")
     if not view.flows:
         lines.append(ALONE)
     many = len(view.flows) + view.more
@@ -183,15 +177,44 @@ def drawn(view: HopView, note: str = "") -> HopPicture:
     )
     return HopPicture(
         title,
-        boxes,
+        _boxes(view),
         spans,
         tuple(f"{each.name}: {each.trouble}" for each in view.links if each.trouble),
-        view.stands[:MAX_ROWS],
+        _stands(view),
         tuple(lines),
         HEAD,
         _rows(view),
         KEY.format(clock(view.at)),
     )
+
+
+def _boxes(view: HopView) -> tuple[Box, ...]:
+    """The five of them, from left to right."""
+    flows, foreign = view.flows, bool(view.why)
+    programs = _summed([each.program for each in flows], "programs")
+    peers = _summed([each.peer for each in flows], "addresses")
+    pods = _summed([each.pod.partition("/")[2] for each in flows], "pods")
+    nodes = _summed([each.node for each in flows], "nodes")
+    inside: dict[str, tuple[str, tuple[str, ...], bool]] = {
+        "local program": (programs, (peers,) if peers else (), False),
+        "client": (OURSELVES, _held(view, "client"), False),
+        "relay": ("", _held(view, "relay"), foreign),
+        "node agent": (nodes, _held(view, "node agent"), foreign),
+        "pod": (pods, UNSEEN_LINES if foreign else (), foreign),
+    }
+    boxes = []
+    for place, (box, (name, below, hidden)) in enumerate(inside.items()):
+        fault = view.fault(box)
+        title = named(box, foreign=foreign)
+        mark = f"{MARK} {fault}" if fault else ""
+        boxes.append(Box(place * STEP, title, name, below, hidden, mark))
+    return tuple(boxes)
+
+
+def _local_link(view: HopView) -> LinkView:
+    """To the local program: a port of this machine, or nothing that others could reach."""
+    inside = {each.peer for each in view.flows} == {IN_PROCESS}
+    return LinkView(PLACES[0], IN_PROCESS if inside else "local port", None, None, "")
 
 
 def _span(view: HopView, link: LinkView, place: int) -> Span:
@@ -210,34 +233,36 @@ def _span(view: HopView, link: LinkView, place: int) -> Span:
     )
 
 
-def _held(view: HopView, place: str) -> str:
+def _held(view: HopView, place: str) -> tuple[str, ...]:
     up, down = view.octets("up", place), view.octets("down", place)
-    return UNSEEN if up is None or down is None else _holds(up, down)
-
-
-def _client_words(view: HopView) -> str:
-    """What the client holds, with what the local program has not read and what we have not."""
-    # Where the kernel does not tell of its sockets (not Linux) it is what we hold ourselves.
-    up = sum(view.octets("up", place) or 0 for place in PLACES[:2])
-    down = sum(view.octets("down", place) or 0 for place in PLACES[:2])
-    return _holds(up, down)
-
-
-def _holds(up: int, down: int) -> str:
+    if up is None or down is None:
+        return UNSEEN_LINES
     ways = [f"→ {bytes_text(up)}"] * bool(up) + [f"← {bytes_text(down)}"] * bool(down)
-    return f"holds {' '.join(ways) or 'nothing'}"
+    first, *rest = ways or ["nothing"]
+    return f"holds {first}", *rest
+
+
+def _stands(view: HopView) -> tuple[str, ...]:
+    """As `HopView.stands`, with amounts that fit those of the picture."""
+    standing = [each for each in view.flows if each.stalls]
+    return tuple(
+        f"connection {each.number} stands still: "
+        + "; ".join(stall.said(bytes_text(stall.octets)) for stall in each.stalls)
+        for each in standing[:MAX_ROWS]
+    )
 
 
 def _rows(view: HopView) -> tuple[tuple[str, ...], ...]:
-    flows = sorted(view.flows, key=lambda each: (not each.stands, -each.number))[:MAX_ROWS]
+    flows = sorted(view.flows, key=lambda each: (not each.stalls, -each.number))[:MAX_ROWS]
     return tuple(
         (
             str(each.number),
+            f"{each.program} {each.peer}".strip(),
             each.pod,
             each.node,
             _sum(each.up),
             _sum(each.down),
-            each.stands,
+            ", ".join(stall.who for stall in each.stalls),
         )
         for each in flows
     )
@@ -245,10 +270,12 @@ def _rows(view: HopView) -> tuple[tuple[str, ...], ...]:
 
 def _sum(places: Sequence[int | None]) -> str:
     known = bytes_text(sum(octets or 0 for octets in places))
-    return f"{known} where it is visible" if None in places else known
+    return f"{known} visible" if None in places else known
 
 
-def _named(names: list[str], noun: str) -> str:
-    if len(names) > 1:
-        return f"{len(names)} {noun}"
-    return cut(names[0], MAX_NAME) if names else ""
+def _summed(names: Sequence[str], noun: str) -> str:
+    """The name, if they all have one, or how many there are."""
+    different = {each for each in names if each}
+    if len(different) > 1:
+        return f"{len(different)} {noun}"
+    return cut(different.pop(), MAX_NAME) if different else ""

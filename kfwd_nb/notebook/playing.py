@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from kfwd_nb.client.beyond import Seen
 from kfwd_nb.client.playback import gaps
 from kfwd_nb.errors import printable
-from kfwd_nb.notebook.hop_picture import BOX, STEP
 from kfwd_nb.notebook.render import Bundle, rendered
 from kfwd_nb.notebook.units import bytes_text, cut, duration_text
 
@@ -20,6 +19,12 @@ if TYPE_CHECKING:
     from kfwd_nb.client.playback import Playback, Step
     from kfwd_nb.client.trace import TracedFrame
     from kfwd_nb.protocol.hops import NoteKind
+
+BOX = 118
+"""Width of a box; between two of them lies as much and a little more."""
+
+STEP = 254
+"""From the left edge of one box to that of the next."""
 
 COLOURS = {"out": "#2f7fd6", "in": "#c2600f"}
 """Of the arrows to the pod and back; both stand out from white and from black."""
@@ -196,7 +201,7 @@ def _frame(number: int, step: Step, boxes: tuple[Box, ...], when: str) -> Pictur
     facts: list[str] = [frame.direction, frame.layer]
     if frame.stream is not None:
         facts.append(f"stream {frame.stream}")
-    facts += [_octets(step.length), *frame.flags]
+    facts += [_bytes(step.length), *frame.flags]
     return Picture(
         number=number,
         arrows=(Arrow(0, frame.direction),),
@@ -223,7 +228,7 @@ def _seen(number: int, step: Seen, boxes: tuple[Box, ...], when: str) -> Picture
         arrows=tuple(Arrow(span, _WAYS[step.way]) for span in spans),
         type=short,
         size=bytes_text(step.octets) if step.octets else "",
-        facts=f"{said} · {_octets(step.octets)}" if step.octets else said,
+        facts=f"{said} · {_bytes(step.octets)}" if step.octets else said,
         details="",
         when=f"about {when}",
         boxes=boxes,
@@ -241,5 +246,6 @@ _NOTES: dict[NoteKind, tuple[str, str]] = {
 """What is written on an arrow, and how the sentence below it goes, for each kind of note."""
 
 
-def _octets(count: int) -> str:
-    return "1 octet" if count == 1 else f"{count} octets"
+def _bytes(count: int) -> str:
+    """The exact count: a frame is small."""
+    return "1 byte" if count == 1 else f"{count} bytes"

@@ -31,7 +31,7 @@ def trace_sheet(trace: Trace) -> Sheet:
     state = "recording" if trace.recording else "stopped"
     count = "1 frame" if len(frames) == 1 else f"{len(frames)} frames"
     lines = [
-        "out is to the server, in is from it; lengths are octets of payload, none of which is kept"
+        "out is to the server, in is from it; lengths are bytes of payload, none of which is kept"
     ]
     if trace.before:
         were = "connection was" if trace.before == 1 else "connections were"

@@ -20,6 +20,9 @@ from kfwd_nb.errors import RemoteProtocolError
 
 PATH = "/kfwd/hops"
 
+PING_MARK = b"hops"
+"""How the payload of a PING begins that measures a link: a trace tells it from keep-alive's."""
+
 NOTES_HEADER = "kfwd-notes"
 """Request field of a CONNECT: note what passes, and pass the wish on."""
 

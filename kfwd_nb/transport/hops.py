@@ -8,10 +8,12 @@ never negative: too large at the most, by what has passed during the question.
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING
 
 from kfwd_nb.errors import KfwdError, LostError
 from kfwd_nb.protocol.hops import (
+    PING_MARK,
     Flow,
     HopReport,
     Link,
@@ -78,7 +80,7 @@ async def ask(
 async def link_of(tunnel: Tunnel) -> Link:
     """What is known of a tunnel at our end; a PING is answered in `PATIENCE`, or not."""
     driver = tunnel.driver
-    ping = await driver.ping(PATIENCE)
+    ping = await driver.ping(PING_MARK + os.urandom(4), PATIENCE)
     transport = driver.transport
     tls = transport.get_extra_info("ssl_object") if transport is not None else None
     return Link(tls_words(tls), ping, driver.silence)

@@ -89,11 +89,14 @@ class Http2Driver(ConnectionDriver):
         """PING (RFC 9113 §6.7)."""
         self.connection.ping(os.urandom(8))
 
-    async def ping(self, timeout: float) -> float | None:  # noqa: ASYNC109 - an answer, no error
-        """Seconds from a PING to its answer; None if none comes in time (RFC 9113 §6.7)."""
+    async def ping(
+        self,
+        payload: bytes,
+        timeout: float,  # noqa: ASYNC109 - an answer, no error
+    ) -> float | None:
+        """Seconds until a PING of those 8 octets is answered (RFC 9113 §6.7); None if it is not."""
         if self.over:
             return None
-        payload = os.urandom(8)
         answered: asyncio.Future[float | None] = self._loop.create_future()
         self._pings[payload] = self._loop.time(), answered
         self.connection.ping(payload)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +16,9 @@ from peers.processes import processes
 
 from kfwd_nb import forward
 from kfwd_nb.client.forward import Forward
-from kfwd_nb.client.hops import PLACES, UNSEEN, HopView
+from kfwd_nb.client.hops import BOXES, PLACES, UNSEEN, HopView
+from kfwd_nb.client.local_program import OURSELVES
+from kfwd_nb.transport.http2 import Http2Driver
 
 pytestmark = pytest.mark.chain
 
@@ -53,6 +56,8 @@ def test_every_octet_is_somewhere(cluster):
             (flow,) = view.flows
             assert sum(octets or 0 for octets in flow.down) > size  # and a head
             assert "the local program does not read" in flow.stands
+            assert view.fault("local program") == "does not read"
+            assert (flow.peer, flow.program) == (f"127.0.0.1:{sock.getsockname()[1]}", OURSELVES)
             assert flow.node
             got = 0
             head = sock.recv(1 << 16)
@@ -64,6 +69,25 @@ def test_every_octet_is_somewhere(cluster):
             assert sum(octets or 0 for octets in flow.down) == total
             empty = seen(fwd, lambda view: not any(view.flows[0].down))
             assert not empty.stands
+
+
+def test_a_local_program_that_is_another_process_is_named(cluster):
+    with forward("web", ":7", kubeconfig=cluster.kubeconfig) as fwd:
+        words = ["socat", "-u", f"TCP:127.0.0.1:{fwd.local_port}", "STDOUT"]
+        program = subprocess.Popen(words, stdout=subprocess.PIPE)
+        try:
+            view = seen(fwd, lambda view: view.flows)
+            assert view.flows[0].program == "socat"
+        finally:
+            program.kill()
+            program.communicate()
+
+
+def test_a_connection_of_this_process_has_no_local_port(cluster):
+    with forward("web", kubeconfig=cluster.kubeconfig) as fwd, fwd.open(7) as sock:
+        assert echo(sock, b"inside") == b"inside"
+        (flow,) = fwd.hops().flows
+        assert (flow.peer, flow.program) == ("in-process", OURSELVES)
 
 
 def test_a_slow_reader_does_not_stand_still(cluster):
@@ -91,7 +115,15 @@ def test_a_slow_reader_does_not_stand_still(cluster):
                 reading.join()
 
 
-def test_looking_on_is_not_in_the_trace(cluster):
+def test_looking_on_is_not_in_the_trace(cluster, monkeypatch):
+    pings: list[bytes] = []
+    ping = Http2Driver.ping
+
+    async def noticed(driver: Http2Driver, payload: bytes, patience: float) -> float | None:
+        pings.append(payload)
+        return await ping(driver, payload, patience)
+
+    monkeypatch.setattr(Http2Driver, "ping", noticed)
     with forward("web", ":7", kubeconfig=cluster.kubeconfig) as fwd:
         with fwd.trace() as trace, connect(fwd.local_port) as sock:
             assert echo(sock, b"x") == b"x"
@@ -99,6 +131,9 @@ def test_looking_on_is_not_in_the_trace(cluster):
             assert echo(sock, b"y") == b"y"
         asked = [each for each in trace if ":path" in dict(each.fields)]
         assert asked == []
+        assert pings
+        told = {dict(each.fields).get("data") for each in trace}
+        assert not told & {each.hex() for each in pings}
         assert len({each.stream for each in trace if each.type == "DATA"}) == 1
 
 
@@ -138,7 +173,8 @@ def test_a_pod_that_does_not_read(cluster):
                 except BlockingIOError:
                     break
             view = seen(fwd, lambda view: view.stands)
-            assert "the pod does not read" in view.flows[0].stands
+            assert view.fault("pod") == "does not read"
+            assert "the pod's program does not read" in view.flows[0].stands
             place = PLACES.index("node agent/pod")
             assert view.flows[0].up[place]
         finally:
@@ -146,34 +182,29 @@ def test_a_pod_that_does_not_read(cluster):
                 process.resume()
 
 
-def test_an_agent_that_stands_still(cluster):
+@pytest.mark.parametrize(
+    ("part", "before", "hop"),
+    [("kfwd_nb.relay", "client", "relay"), ("kfwd_nb.agent", "relay", "node agent")],
+)
+def test_a_hop_that_stands_still(cluster, part, before, hop):
     with (
         forward("web", ":7", kubeconfig=cluster.kubeconfig) as fwd,
         connect(fwd.local_port) as sock,
     ):
-        assert echo(sock, b"agent") == b"agent"
-        with stopped(cluster, "kfwd_nb.agent"):
+        assert echo(sock, b"hop") == b"hop"
+        with stopped(cluster, part):
             view = fwd.hops()
-            assert "a PING is not answered" in view.links[1].trouble
-            assert "no answer" in view.links[1].trouble
-            assert not view.links[0].trouble
+            trouble = {each.name: each.trouble for each in view.links if each.trouble}
+            assert trouble.keys() == {f"{before}/{hop}"}
+            assert "a PING is not answered" in trouble[f"{before}/{hop}"]
+            assert "no answer" in trouble[f"{before}/{hop}"]
             flow = view.flows[0]
-            assert flow.up[PLACES.index("relay")] == 0
-            assert flow.up[PLACES.index("node agent")] is None
-        assert not seen(fwd, lambda view: not view.links[1].trouble).links[1].trouble
-
-
-def test_a_relay_that_stands_still(cluster):
-    with (
-        forward("web", ":7", kubeconfig=cluster.kubeconfig) as fwd,
-        connect(fwd.local_port) as sock,
-    ):
-        assert echo(sock, b"relay") == b"relay"
-        with stopped(cluster, "kfwd_nb.relay"):
-            view = fwd.hops()
-            assert "a PING is not answered" in view.links[0].trouble
-            assert view.flows[0].up[PLACES.index("client")] == 0
-            assert view.flows[0].up[PLACES.index("relay")] is None
+            assert flow.up[PLACES.index(before)] == 0
+            assert flow.up[PLACES.index(hop)] is None
+            assert {each: view.fault(each) for each in BOXES if view.fault(each)} == {
+                hop: "does not answer"
+            }
+        seen(fwd, lambda view: not any(each.trouble for each in view.links))
 
 
 @pytest.mark.parametrize("dialect", ["websocket", "spdy"])

@@ -6,66 +6,27 @@ import os
 import re
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from peers.plain import connect, read_all
+from peers.caller import RATE, Caller
 
 from kfwd_nb import MiniCluster, forward
 
 pytestmark = pytest.mark.chain
 
 KUBECTL = Path(sys.prefix) / "kubectl" / "kubectl-1.37"
-RATE = 50
-"""Requests a second, each on a connection of its own."""
-
 DIALECTS = ("connect", "websocket", "spdy")
 
 
-class Caller(threading.Thread):
-    """Asks and asks; keeps who answered, and what went wrong."""
-
-    def __init__(self, port: int) -> None:
-        super().__init__(daemon=True)
-        self.pods: list[str] = []
-        self.troubles: list[str] = []
-        self._port = port
-        self._over = threading.Event()
-
-    def run(self) -> None:
-        askers = []
-        due = time.monotonic()
-        while not self._over.is_set():
-            askers.append(threading.Thread(target=self._ask, daemon=True))
-            askers[-1].start()
-            due += 1 / RATE
-            self._over.wait(max(0.0, due - time.monotonic()))
-        for each in askers:
-            each.join()
-
-    def _ask(self) -> None:
-        try:
-            with connect(self._port) as sock:
-                sock.sendall(b"GET / HTTP/1.1\r\nHost: api\r\n\r\n")
-                answer = read_all(sock)
-            assert answer.startswith(b"HTTP/1.1 200 "), answer
-            self.pods.append(answer.rpartition(b"\r\n\r\n")[2].decode().strip())
-        except (OSError, AssertionError) as error:
-            self.troubles.append(repr(error))
-
-    def stop(self) -> None:
-        self._over.set()
-        self.join()
-
-    def wait_for(self, others: set[str]) -> None:
-        """Until a pod that is none of the others has answered for a second's worth."""
-        deadline = time.monotonic() + 60
-        while sum(each not in others for each in list(self.pods)) < RATE:
-            assert time.monotonic() < deadline, (self.pods[-3:], self.troubles[-3:])
-            time.sleep(0.02)
+def wait_for(caller: Caller, others: set[str]) -> None:
+    """Until a pod that is none of the others has answered for a second's worth."""
+    deadline = time.monotonic() + 60
+    while sum(each not in others for each in caller.pods) < RATE:
+        assert time.monotonic() < deadline, caller.asked[-3:]
+        time.sleep(0.02)
 
 
 @pytest.fixture(scope="module")
@@ -99,12 +60,12 @@ def test_no_connection_is_refused_while_kubectl_ends(own, dialect):
             for caller in callers:
                 caller.start()
             for caller in callers:
-                caller.wait_for(set())
+                wait_for(caller, set())
             before = {caller.pods[-1] for caller in callers}
             delete = kubectl(own.kubeconfig, "delete", "pod", "--wait=false", *before)
             assert delete.wait(60) == 0, delete.stdout.read()
             delete.stdout.close()
-            ours.wait_for(before)
+            wait_for(ours, before)
             with_kubectl.stop()
             ours.stop()
             rows = [each for each in fwd.connections() if each.failed or not each.bytes_in]

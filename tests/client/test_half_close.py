@@ -10,7 +10,7 @@ import pytest
 from peers.relay import until
 
 from kfwd_nb.client import half_close
-from kfwd_nb.client.half_close import peer_has_closed, peer_unread
+from kfwd_nb.client.half_close import peer, peer_has_closed
 
 pytestmark = [
     pytest.mark.chain,
@@ -27,6 +27,11 @@ def pair(request):
         accepted, _ = server.accept()
     with program, accepted:
         yield program, accepted
+
+
+def unread(sock: socket.socket) -> int | None:
+    found = peer(sock)
+    return None if found is None else found.unread
 
 
 def test_a_program_that_is_there(pair):
@@ -53,13 +58,13 @@ def test_what_a_program_has_not_read_is_octets_only(pair):
     """The kernel counts an end that was not read yet as one more."""
     program, accepted = pair
     accepted.sendall(b"unread")
-    assert until(lambda: peer_unread(accepted) == 6)
+    assert until(lambda: unread(accepted) == 6)
     accepted.shutdown(socket.SHUT_WR)
-    assert peer_unread(accepted) == 6
+    assert unread(accepted) == 6
     assert program.recv(6) == b"unread"
-    assert peer_unread(accepted) == 0
+    assert unread(accepted) == 0
     assert program.recv(1) == b""
-    assert peer_unread(accepted) == 0
+    assert unread(accepted) == 0
 
 
 def test_a_socket_that_a_child_still_holds_is_not_closed(pair):
@@ -80,7 +85,7 @@ def test_a_reset_leaves_no_socket(pair):
     program.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     name = accepted.getpeername()
     program.close()
-    assert until(lambda: half_close._ask(accepted.family, name, accepted.getsockname())[1] == 0)
+    assert until(lambda: half_close._ask(accepted.family, name, accepted.getsockname()).inode == 0)
 
 
 def test_what_is_no_loopback_tcp_cannot_be_known():

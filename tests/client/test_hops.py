@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from kfwd_nb.client.hops import LINKS, PLACES, STANDS_AFTER, FlowView, HopView
+from kfwd_nb.client.hops import (
+    BOXES,
+    LINKS,
+    PLACES,
+    STANDS_AFTER,
+    FlowView,
+    HopView,
+    LinkView,
+)
 
 pytestmark = pytest.mark.pure
 
@@ -23,18 +31,18 @@ def flow(up=NOTHING, down=NOTHING, still_up=LONG, still_down=LONG, number=1) -> 
     return FlowView(number, "default/web", "node-1", up, down, still_up, still_down)
 
 
-def view(*flows: FlowView, why: str = "") -> HopView:
-    return HopView("web", "127.0.0.1:8080 -> 80", "connect", 0.0, why, (), flows)
+def view(*flows: FlowView, why: str = "", links: tuple[LinkView, ...] = ()) -> HopView:
+    return HopView("web", "127.0.0.1:8080 -> 80", "connect", 0.0, why, links, flows)
 
 
 @pytest.mark.parametrize(
     ("places", "words"),
     [
-        (at(node_agent__pod=5), "5 octets up for 2 s: the pod does not read"),
-        (at(client=9, relay=1, node_agent=1), "the pod does not read"),
+        (at(node_agent__pod=5), "5 bytes up for 2 s: the pod's program does not read"),
+        (at(client=9, relay=1, node_agent=1), "the pod's program does not read"),
         (at(client=9, relay__node_agent=1), "the node agent does not read"),
         (at(client=9, relay=1), "the node agent takes no more"),
-        (at(client=9, client__relay=1), "10 octets up for 2 s: the relay does not read"),
+        (at(client=9, client__relay=1), "10 bytes up for 2 s: the relay does not read"),
         (at(local_program__client=1), "the client does not read on"),
     ],
 )
@@ -47,7 +55,7 @@ def test_on_the_way_up_it_is_the_last_place_that_waits(places, words):
     [
         (
             at(local_program__client=5, relay=7),
-            "12 octets down for 2 s: the local program does not",
+            "12 bytes down for 2 s: the local program does not",
         ),
         (at(client=1, node_agent__pod=7), "the local program does not read"),
         (at(client__relay=1, relay=1), "the client does not read on"),
@@ -88,8 +96,40 @@ def test_without_a_connection_a_foreign_hop_stays_invisible():
 def test_connections_that_stand_are_named():
     stands = view(flow(down=at(client=1), number=3), flow(number=4)).stands
     assert stands == (
-        "connection 3 stands still: 1 octets down for 2 s: the local program does not read",
+        "connection 3 stands still: 1 byte down for 2 s: the local program does not read",
     )
+
+
+@pytest.mark.parametrize(
+    ("standing", "box", "does"),
+    [
+        (flow(down=at(local_program__client=1)), "local program", "does not read"),
+        (flow(down=at(relay=1)), "client", "takes no more"),
+        (flow(up=at(client__relay=1)), "relay", "does not read"),
+        (flow(up=at(relay=1)), "node agent", "takes no more"),
+        (flow(up=at(client=9, node_agent=1)), "pod", "does not read"),
+    ],
+)
+def test_who_is_at_fault(standing, box, does):
+    both = view(flow(number=2), standing)
+    assert {each: both.fault(each) for each in BOXES if both.fault(each)} == {box: does}
+
+
+def test_a_hop_that_does_not_answer_is_at_fault():
+    silent = LinkView(LINKS[1], "HTTP/2", None, None, "PING", "no answer", unanswered=True)
+    both = view(flow(up=at(relay=1)), links=(silent,))
+    assert {each: both.fault(each) for each in BOXES if both.fault(each)} == {
+        "node agent": "does not answer"
+    }
+
+
+def test_nobody_is_at_fault_while_nothing_stands():
+    assert not any(map(view(flow(up=at(relay=1), still_up=0.0)).fault, BOXES))
+
+
+def test_a_foreign_server_is_called_by_its_name():
+    flows = FlowView(1, "", "", at(client=1), NOTHING, LONG, LONG, foreign=True)
+    assert flows.stands == "1 byte up for 2 s: the API server takes no more"
 
 
 def test_links_lie_between_the_places():

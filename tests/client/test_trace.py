@@ -9,6 +9,7 @@ import threading
 import time
 
 import pytest
+from peers import http2
 from peers.plain import connect, echo, read_all
 from peers.relay import TOKEN
 
@@ -17,6 +18,8 @@ from kfwd_nb.client import trace as trace_module
 from kfwd_nb.client.trace import COLUMNS, MAX_LIMIT, Trace
 from kfwd_nb.errors import ConfigError, UsageError
 from kfwd_nb.protocol.dissect import UNREADABLE, Frame
+from kfwd_nb.protocol.dissect.http2 import Http2Dissector
+from kfwd_nb.protocol.hops import PING_MARK
 
 DIALECTS = pytest.mark.parametrize("dialect", ["connect", "websocket", "spdy"])
 
@@ -80,6 +83,20 @@ def test_a_stopped_trace_records_no_more_and_says_so_once():
 def test_a_limit_that_cannot_be(limit):
     with pytest.raises(UsageError, match=f"1 to {MAX_LIMIT} frames"):
         Trace("web", limit)
+
+
+@pytest.mark.pure
+def test_the_pings_of_a_survey_are_left_out_and_those_of_keep_alive_stay():
+    trace = Trace("web")
+    dissectors = {"out": Http2Dissector(client=False), "in": Http2Dissector(client=False)}
+    for payload in (PING_MARK + b"1234", b"abcdefgh"):
+        for direction, flags in (("out", 0), ("in", http2.ACK)):
+            frames = dissectors[direction].feed(http2.frame(http2.PING, flags, 0, payload))
+            trace.record(1, direction, frames)
+    assert [(each.direction, each.flags, each.details) for each in trace] == [
+        ("out", (), f"data: {b'abcdefgh'.hex()}"),
+        ("in", ("ACK",), f"data: {b'abcdefgh'.hex()}"),
+    ]
 
 
 @pytest.mark.pure

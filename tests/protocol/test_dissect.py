@@ -190,13 +190,13 @@ def test_http2():
         ("WINDOW_UPDATE", 0, 4, (), "increment: 70000"),
         ("HEADERS", 5, 50, (), ""),
         ("CONTINUATION", 5, length - 50, ("END_HEADERS",), told),
-        ("PING", 0, 8, (), ""),
+        ("PING", 0, 8, (), "data: 3132333435363738"),
         ("type 0x2a", 3, 12, ("0x80",), ""),
         ("DATA", 1, 3000, ("END_STREAM",), ""),
         ("RST_STREAM", 5, 4, (), "code: CANCEL"),
         ("RST_STREAM", 5, 4, (), "code: 4660"),
         ("GOAWAY", 0, 16, (), "last stream: 5, code: NO_ERROR"),
-        ("DATA", 7, 4, (), "cut off: 7 octets were announced"),
+        ("DATA", 7, 4, (), "cut off: 7 bytes were announced"),
     ]
 
 

@@ -76,6 +76,8 @@ class Http2Dissector(FramedDissector):
                 fields = (("last stream", str(last)), ("code", _code(payload[4:8])))
             case "WINDOW_UPDATE":
                 fields = (("increment", str(int.from_bytes(payload, "big") & 0x7FFF_FFFF)),)
+            case "PING":
+                fields = (("data", payload.hex()),)
             case _:
                 return frame
         return _with(frame, fields)

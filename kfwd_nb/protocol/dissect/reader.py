@@ -92,7 +92,7 @@ class FramedDissector(Dissector):
         if over or self._head is None:
             return []
         frame = self._head.frame
-        note = f"cut off: {frame.length} octets were announced"
+        note = f"cut off: {frame.length} bytes were announced"
         return [replace(frame, length=frame.length - self._left, note=note)]
 
     def _head_in(self, view: memoryview) -> memoryview:
