@@ -170,3 +170,8 @@ def test_a_forward_in_the_place_of_one_that_is_gone_begins_at_nothing(board, tol
     assert all(each >= 0 for each in rates)
     assert all(row["rateIn"] >= 0 for row in board._sent.forwards.values())
     assert board._histories[""].samples[-1][1] == 150
+
+
+def test_at_its_end_it_says_so_to_the_pages(board, told):
+    board.freeze()
+    assert told.take("over")

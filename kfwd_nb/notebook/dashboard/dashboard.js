@@ -25,7 +25,11 @@ const MAX_EVENTS = 300;
 const SLOW = 300; // milliseconds without an answer, after which a button says that it waits
 const AGAIN = 3000; // milliseconds without the answer, after which it is asked for again, and
 const MAX_AGAIN = 30_000; // twice as many each time, at most so many
+const LONG = 10_000; // milliseconds without an answer, after which the kernel may well be gone
 const PAUSE = 250; // milliseconds between two drawings, at the least
+
+const GONE = "The kernel that drew this is gone; run the cell again.";
+const OVER = "This dashboard has ended; run the cell again.";
 
 // -- what the views of a model share -----------------------------------------------------------
 
@@ -38,8 +42,11 @@ class Store extends EventTarget {
     this.asked = 0;
     this.waiting = new Map(); // name of a question → who waits for its answer
     this.ways = new Map(); // key of a forward → the picture of its way, as HTML
+    this.lost = ""; // why nobody answers any more, in words
+    this.kernel = this.kernelOfPage();
     this.take(model.get("snapshot") ?? {});
     model.on("msg:custom", (message) => this.hear(message));
+    model.on("comm_live_update", () => this.lose(GONE)); // of a restart; it never comes alive again
     this.greet(); // the answer has what was said before this script had come
   }
 
@@ -79,11 +86,45 @@ class Store extends EventTarget {
       this.model.send(content);
       return true;
     } catch {
+      this.lose(GONE);
       return false;
     }
   }
 
+  /** Which kernel the page has; JupyterLab knows, other hosts do not say. */
+  kernelOfPage() {
+    return this.model.widget_manager?.kernel?.id;
+  }
+
+  /** A kernel that is shut down, or changed for another one, closes nothing and tells nobody. */
+  look() {
+    if (this.kernelOfPage() !== this.kernel) this.lose(GONE);
+  }
+
+  /** Nobody answers any more, and what the kernel held is gone with it. */
+  lose(why) {
+    if (this.lost) return;
+    this.lost = why;
+    clearTimeout(this.greeting);
+    for (const [key, row] of this.forwards) {
+      if (row.state !== "stopped") {
+        this.forwards.set(key, { ...row, state: "gone", open: 0, rateIn: 0, rateOut: 0 });
+      }
+    }
+    for (const [key, row] of this.connections) {
+      if (row.closed === null) this.connections.set(key, { ...row, state: "gone", closed: this.now() });
+    }
+    for (const waiting of this.waiting.values()) waiting.done({ error: why });
+    this.waiting.clear();
+    this.dispatchEvent(new Event("changed"));
+  }
+
   hear(message) {
+    if (message.kind === "over") return this.lose(OVER);
+    if (this.lost) { // it was believed too early
+      this.lost = "";
+      this.greet();
+    }
     if (message.kind === "whole") {
       if (message.asker !== this.name) return;
       this.take(message);
@@ -134,6 +175,7 @@ class Store extends EventTarget {
 
   /** Ask the kernel; `waiting` hears `taken`, `said` and `done`. */
   ask(content, waiting) {
+    if (this.lost) return waiting.done({ error: this.lost });
     const asker = `${this.name}/${++this.asked}`;
     this.waiting.set(asker, waiting);
     this.insist({ ...content, asker }, AGAIN);
@@ -142,14 +184,8 @@ class Store extends EventTarget {
   /** Ask until the answer comes: a server drops messages when there are many, and says nothing.
    * The kernel does a thing once, however often it is asked. */
   insist(question, pause) {
-    const waiting = this.waiting.get(question.asker);
-    if (!waiting) return;
-    if (this.send(question)) {
-      setTimeout(() => this.insist(question, Math.min(2 * pause, MAX_AGAIN)), pause);
-    } else {
-      this.waiting.delete(question.asker);
-      waiting.done({ error: "The kernel is gone." });
-    }
+    if (!this.waiting.has(question.asker) || !this.send(question)) return;
+    setTimeout(() => this.insist(question, Math.min(2 * pause, MAX_AGAIN)), pause);
   }
 
   /** The kernel's time, in seconds. */
@@ -170,6 +206,12 @@ function make(tag, attributes = {}, ...children) {
   }
   element.append(...children);
   return element;
+}
+
+function enable(control, enabled) {
+  control.disabled = !enabled;
+  control.setAttribute("aria-disabled", String(!enabled));
+  return control;
 }
 
 function bytes(count) {
@@ -197,6 +239,7 @@ const STATES = {
   listening: "●",
   starting: "◌",
   stopped: "■",
+  gone: "■",
   open: "●",
   opening: "◌",
   waiting: "◔",
@@ -253,8 +296,10 @@ class View {
     this.name = `${store.name}/view-${++views}`; // of this view, to the kernel
     this.sort = { column: "opened", down: true };
     this.drawn = 0;
+    this.lostShown = "";
     this.timer = undefined;
     root.classList.add("kfwd-dashboard");
+    this.status = make("p", { role: "status", "aria-live": "polite", class: "status" });
     const parts = {
       start: this.form(),
       forwards: this.overview(),
@@ -265,6 +310,7 @@ class View {
     };
     this.parts = store.model.get("parts");
     root.append(...this.parts.map((name) => parts[name]));
+    if (!root.contains(this.status)) root.append(this.status);
     this.changed = () => this.draw();
     store.addEventListener("changed", this.changed);
     this.picked = () => (this.watch(), this.draw());
@@ -302,6 +348,7 @@ class View {
     this.timer = setTimeout(() => {
       this.timer = undefined;
       this.drawn = performance.now();
+      this.drawLost();
       this.drawForwards();
       this.drawPlot();
       this.drawWay();
@@ -310,7 +357,15 @@ class View {
     }, wait);
   }
 
+  /** Say that nobody answers, or no more that nobody does, and take what asks out of use. */
+  drawLost() {
+    const { lost } = this.store;
+    if (lost !== this.lostShown) this.say((this.lostShown = lost), "bad");
+    for (const each of this.root.querySelectorAll("form :is(input, select, button)")) enable(each, !lost);
+  }
+
   tick() {
+    this.store.look();
     const last = (this.store.samples[this.chosen] ?? []).at(-1);
     if (last && this.store.now() - last[0] < PLOT_SECONDS + 2) this.drawPlot();
     for (const cell of this.root.querySelectorAll("[data-since]")) {
@@ -337,7 +392,6 @@ class View {
     this.fields = {};
     this.contexts = make("select", { name: "context", onchange: () => this.contextChosen() });
     this.startButton = make("button", { type: "submit", class: "primary", "data-what": "start" }, "Forward");
-    this.status = make("p", { role: "status", "aria-live": "polite", class: "status" });
     const form = make(
       "form",
       { class: "launch", "aria-label": "start a forward", onsubmit: (event) => this.start(event) },
@@ -414,17 +468,21 @@ class View {
       button.textContent = "Waiting …";
       this.say(`${label}: no answer yet: a cell may be running.`, "");
     }, SLOW);
+    const long = setTimeout(() => {
+      this.say(`${label}: no answer for ${LONG / 1000} seconds: a cell is running, or the kernel is gone.`, "");
+    }, LONG);
+    const heard = () => (clearTimeout(slow), clearTimeout(long));
     this.store.ask(
       { kind: "act", ...content },
       {
         taken: () => {
-          clearTimeout(slow);
+          heard();
           button.textContent = `${doing} …`;
           this.say("", "");
         },
         said: (line) => this.say(line, ""),
         done: ({ error, note }) => {
-          clearTimeout(slow);
+          heard();
           button.setAttribute("aria-busy", "false");
           button.textContent = label;
           if (error) this.say(error, "bad");
@@ -462,7 +520,7 @@ class View {
     const wanted = rows.map((row) => ({
       key: row.key,
       version: JSON.stringify([row.target, row.name, row.state, row.reason, row.warning, row.dialect,
-        row.addresses, picked === row.key]),
+        row.addresses, picked === row.key, this.store.lost]),
       build: () => this.forwardRow(row),
       fill: (element) => this.fillRow(element, row),
     }));
@@ -471,7 +529,7 @@ class View {
 
   /** @param {ForwardRow} row */
   forwardRow(row) {
-    const running = row.state !== "stopped";
+    const running = row.state !== "stopped" && row.state !== "gone";
     const addresses = row.addresses.map((each) =>
       make(
         "div",
@@ -502,10 +560,10 @@ class View {
     );
     const news = [row.reason, row.warning].filter(Boolean).map((text) => make("div", { class: "news" }, text));
     const button = (what, label, doing) =>
-      make("button", {
+      enable(make("button", {
         type: "button", class: "small", "data-what": what, "aria-label": `${label} ${row.name}`,
         onclick: (event) => this.act(event.currentTarget, { what, key: row.key }, doing),
-      }, label);
+      }, label), !this.store.lost);
     const figure = (name, tag = "span") => make(tag, { "data-figure": name, class: tag === "div" ? "quiet" : "" });
     return make(
       "tr",
@@ -521,7 +579,7 @@ class View {
       make("td", {}, figure("open"), figure("opened", "div")),
       make("td", { class: "number" }, figure("in"), figure("rateIn", "div")),
       make("td", { class: "number" }, figure("out"), figure("rateOut", "div")),
-      make("td", { class: "actions" }, running ? button("stop", "Stop", "Stopping") : "", button("restart", "Restart", "Starting")),
+      make("td", { class: "actions" }, row.state !== "stopped" ? button("stop", "Stop", "Stopping") : "", button("restart", "Restart", "Starting")),
     );
   }
 
@@ -641,9 +699,10 @@ class View {
     if (!this.details.open) return;
     this.watch();
     // Our own template has made it, and escaped whatever came from elsewhere.
-    const html = this.store.ways.get(row?.key) ?? "";
+    const html = this.store.lost ? "" : (this.store.ways.get(row?.key) ?? "");
     if (html !== this.wayShown) this.wayPicture.innerHTML = this.wayShown = html;
-    if (!html) this.wayPicture.textContent = row ? "The hops are asked …" : "Nothing is forwarded in this kernel.";
+    const none = row ? "The hops are asked …" : "Nothing is forwarded in this kernel.";
+    if (!html) this.wayPicture.textContent = this.store.lost || none;
   }
 
   // -- connections -----------------------------------------------------------------------------

@@ -189,6 +189,7 @@ class Dashboard(anywidget.AnyWidget):
         """Leave the plain form alone: without its kernel the widget is an empty box."""
         with contextlib.suppress(Exception):  # the frontend may be gone
             self.refresh()  # what stands in a box of widgets has no plain form to leave
+            self.send({"kind": "over"})
         for table, live in self._outputs:
             with contextlib.suppress(Exception):  # the frontend may be gone
                 table.refresh()
