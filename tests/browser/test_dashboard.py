@@ -139,11 +139,11 @@ def test_rows_are_searched_and_sorted(shown):
     head.locator("button").click()
     lab.page.wait_for_selector(".connections th[aria-sort=descending] >> text=In")
     lab.page.wait_for_function(
-        "document.querySelector('.connections tbody tr td').textContent === '2'"
+        "document.querySelector('.connections tbody tr').textContent.includes('web #2')"
     )
     head.locator("button").click()
     lab.page.wait_for_function(
-        "document.querySelector('.connections tbody tr td').textContent === '1'"
+        "document.querySelector('.connections tbody tr').textContent.includes('web #1')"
     )
     lab.board.locator("input[type=search]").fill("nothing like it")
     lab.page.wait_for_selector("text=No connection fits.")
@@ -379,6 +379,62 @@ def test_clicks_are_answered_while_a_thousand_connections_come_and_go(shown):
         churn.wait()
         churn.stdout.close()
     assert lab.errors == []
+
+
+MANY = """
+import contextlib, ipywidgets, urllib.request
+web, db = kfwd_nb.forward("web", ":80"), kfwd_nb.forward("db", ":9")
+for _ in range(12):
+    urllib.request.urlopen(web.url(path="/bytes/1000")).read()
+    with contextlib.suppress(OSError):
+        urllib.request.urlopen(f"http://localhost:{db.local_port}")
+few = kfwd_nb.Dashboard([["throughput", "events"], "connections"])
+narrow = ipywidgets.HBox([kfwd_nb.Dashboard(["connections"])], layout={"width": "500px"})
+display(narrow, few)
+"""
+
+
+@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
+def test_reasons_are_read_where_there_is_little_room(lab, cluster, theme):
+    lab.set({"themes": {"theme": theme}})
+    setup = f"{LOAD}\nimport os; os.environ['KUBECONFIG'] = {str(cluster.kubeconfig)!r}"
+    notebook = lab.open(setup, MANY, height=1500)
+    for number in (0, 1):
+        notebook.run(number)
+        notebook.ran(number)
+    boards = notebook.page.locator(".kfwd-dashboard .connections")
+    for board in boards.all():
+        board.locator("tbody tr").nth(23).wait_for()
+        scroll = board.locator(".scroll")
+        assert scroll.evaluate("it => it.scrollWidth <= it.clientWidth"), "no column is cut"
+        assert scroll.evaluate("it => it.scrollHeight > it.clientHeight")
+        board.locator("td.reason", has_text="refused").first.wait_for()
+        numbers = board.locator("td.forward").all_inner_texts()
+        assert sorted(numbers) == sorted(f"{n} #{i}" for n in ("web", "db") for i in range(1, 13))
+        latest = [int(each.rpartition("#")[2]) for each in numbers]
+        assert latest == sorted(latest, reverse=True), "by the time that stands before them"
+    notebook.picture(f"dashboard-narrow-{theme.split()[-1].lower()}")
+    assert [each for each in notebook.texts() if each[0] < 4.5] == []
+    last = boards.first.locator("tbody tr").last
+    boards.first.locator(".scroll").press("End")
+    notebook.page.wait_for_function(
+        "it => it.getBoundingClientRect().bottom"
+        " <= it.closest('.scroll').getBoundingClientRect().bottom + 1",
+        arg=last.element_handle(),
+    )
+    plot, log = (
+        notebook.page.locator(f".row > .{name}").bounding_box() for name in ("plot", "log")
+    )
+    assert plot["y"] == log["y"]
+    assert plot["x"] + plot["width"] <= log["x"]
+    assert abs(plot["width"] - log["width"]) < 2
+    assert notebook.errors == []
+    notebook.save()
+    notebook.shut_down()
+    notebook.load()
+    still = notebook.page.locator("[data-kfwd-still]", has_text="12 in all")
+    still.wait_for()  # of the parts that stand in no box
+    notebook.page.context.close()
 
 
 # -- without its kernel ---------------------------------------------------------------------------

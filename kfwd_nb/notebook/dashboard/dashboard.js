@@ -308,8 +308,11 @@ class View {
       connections: this.table(),
       events: this.log(),
     };
-    this.parts = store.model.get("parts");
-    root.append(...this.parts.map((name) => parts[name]));
+    const rows = store.model.get("parts");
+    root.append(
+      ...rows.map((row) => (Array.isArray(row) ? make("div", { class: "row" }, ...row.map((name) => parts[name])) : parts[row])),
+    );
+    this.parts = rows.flat();
     if (!root.contains(this.status)) root.append(this.status);
     this.changed = () => this.draw();
     store.addEventListener("changed", this.changed);
@@ -730,7 +733,11 @@ class View {
       "section",
       { class: "connections" },
       make("div", { class: "tools" }, make("h4", {}, "Connections"), this.only, this.search),
-      make("div", { class: "scroll" }, make("table", {}, make("thead", {}, make("tr", {}, ...head)), this.connections)),
+      make(
+        "div",
+        { class: "scroll", tabindex: "0", role: "region", "aria-label": "connections" },
+        make("table", {}, make("thead", {}, make("tr", {}, ...head)), this.connections),
+      ),
       this.rest,
     );
   }
@@ -785,7 +792,8 @@ class View {
           make(
             "tr",
             { class: row.state === "failed" ? "failed" : "" },
-            ...COLUMNS.map(({ number, cell }) => make("td", { class: number ? "number" : "" }, cell(row, this))),
+            ...COLUMNS.map(({ name, label, number, cell }) =>
+              make("td", { class: `${name} ${number ? "number" : ""}`, "data-label": label }, cell(row, this))),
           ),
       })),
     );
@@ -828,8 +836,16 @@ class View {
 
 /** What stands in each column, and what it is sorted by. */
 const COLUMNS = [
-  { name: "opened", label: "#", number: true, value: (row) => row.opened, cell: (row) => String(row.number) },
-  { name: "forward", label: "Forward", value: (row, view) => view.nameOf(row), cell: (row, view) => view.nameOf(row) },
+  {
+    name: "opened", label: "Opened",
+    value: (row) => row.opened,
+    cell: (row) => new Date(row.opened * 1000).toLocaleTimeString(),
+  },
+  {
+    name: "forward", label: "Connection", // each forward counts its own
+    value: (row, view) => view.nameOf(row),
+    cell: (row, view) => `${view.nameOf(row)} #${row.number}`,
+  },
   { name: "state", label: "State", value: (row) => row.state, cell: (row) => stateCell(row.state) },
   { name: "pod", label: "Pod", value: (row) => row.pod, cell: (row, view) => view.podOf(row) || "–" },
   { name: "node", label: "Node", value: (row) => row.node, cell: (row) => row.node || "–" },
