@@ -46,7 +46,7 @@ class Store extends EventTarget {
     this.kernel = this.kernelOfPage();
     this.take(model.get("snapshot") ?? {});
     model.on("msg:custom", (message) => this.hear(message));
-    model.on("comm_live_update", () => this.lose(GONE)); // of a restart; it never comes alive again
+    model.on("comm_live_update", () => this.greet()); // a restart: what is closed cannot be used
     this.greet(); // the answer has what was said before this script had come
   }
 
