@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import subprocess
 import sys
 import urllib.request
@@ -136,11 +139,11 @@ def test_rows_are_searched_and_sorted(shown):
     head.locator("button").click()
     lab.page.wait_for_selector(".connections th[aria-sort=descending] >> text=In")
     lab.page.wait_for_function(
-        "document.querySelector('.connections tbody tr td').textContent === '2'"
+        "document.querySelector('.connections tbody tr').textContent.includes('web #2')"
     )
     head.locator("button").click()
     lab.page.wait_for_function(
-        "document.querySelector('.connections tbody tr td').textContent === '1'"
+        "document.querySelector('.connections tbody tr').textContent.includes('web #1')"
     )
     lab.board.locator("input[type=search]").fill("nothing like it")
     lab.page.wait_for_selector("text=No connection fits.")
@@ -376,3 +379,163 @@ def test_clicks_are_answered_while_a_thousand_connections_come_and_go(shown):
         churn.wait()
         churn.stdout.close()
     assert lab.errors == []
+
+
+MANY = """
+import contextlib, ipywidgets, urllib.request
+web, db = kfwd_nb.forward("web", ":80"), kfwd_nb.forward("db", ":9")
+for _ in range(12):
+    urllib.request.urlopen(web.url(path="/bytes/1000")).read()
+    with contextlib.suppress(OSError):
+        urllib.request.urlopen(f"http://localhost:{db.local_port}")
+few = kfwd_nb.Dashboard([["throughput", "events"], "connections"])
+narrow = ipywidgets.HBox([kfwd_nb.Dashboard(["connections"])], layout={"width": "500px"})
+display(narrow, few)
+"""
+
+
+@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
+def test_reasons_are_read_where_there_is_little_room(lab, cluster, theme):
+    lab.set({"themes": {"theme": theme}})
+    setup = f"{LOAD}\nimport os; os.environ['KUBECONFIG'] = {str(cluster.kubeconfig)!r}"
+    notebook = lab.open(setup, MANY, height=1500)
+    for number in (0, 1):
+        notebook.run(number)
+        notebook.ran(number)
+    boards = notebook.page.locator(".kfwd-dashboard .connections")
+    for board in boards.all():
+        board.locator("tbody tr").nth(23).wait_for()
+        scroll = board.locator(".scroll")
+        assert scroll.evaluate("it => it.scrollWidth <= it.clientWidth"), "no column is cut"
+        assert scroll.evaluate("it => it.scrollHeight > it.clientHeight")
+        board.locator("td.reason", has_text="refused").first.wait_for()
+        numbers = board.locator("td.forward").all_inner_texts()
+        assert sorted(numbers) == sorted(f"{n} #{i}" for n in ("web", "db") for i in range(1, 13))
+        latest = [int(each.rpartition("#")[2]) for each in numbers]
+        assert latest == sorted(latest, reverse=True), "by the time that stands before them"
+    notebook.picture(f"dashboard-narrow-{theme.split()[-1].lower()}")
+    assert [each for each in notebook.texts() if each[0] < 4.5] == []
+    last = boards.first.locator("tbody tr").last
+    boards.first.locator(".scroll").press("End")
+    notebook.page.wait_for_function(
+        "it => it.getBoundingClientRect().bottom"
+        " <= it.closest('.scroll').getBoundingClientRect().bottom + 1",
+        arg=last.element_handle(),
+    )
+    plot, log = (
+        notebook.page.locator(f".row > .{name}").bounding_box() for name in ("plot", "log")
+    )
+    assert plot["y"] == log["y"]
+    assert plot["x"] + plot["width"] <= log["x"]
+    assert abs(plot["width"] - log["width"]) < 2
+    assert notebook.errors == []
+    notebook.save()
+    notebook.shut_down()
+    notebook.load()
+    still = notebook.page.locator("[data-kfwd-still]", has_text="12 in all")
+    still.wait_for()  # of the parts that stand in no box
+    notebook.page.context.close()
+
+
+# -- without its kernel ---------------------------------------------------------------------------
+
+BOXED = """
+import ipywidgets, os
+web = kfwd_nb.forward("web", ":80")
+box = ipywidgets.HBox([kfwd_nb.Dashboard(["forwards"]), kfwd_nb.Dashboard(["start"])])
+print(os.getpid(), flush=True)
+box
+"""
+
+
+@pytest.fixture
+def boxed(lab, cluster):
+    """A notebook with two dashboards in a box, which no plain form replaces at the kernel's end."""
+    setup = f"{LOAD}\nimport os; os.environ['KUBECONFIG'] = {str(cluster.kubeconfig)!r}"
+    notebook = lab.open(setup, BOXED)
+    for number in (0, 1):
+        notebook.run(number)
+        notebook.ran(number)
+    notebook.board = notebook.page.locator(
+        ".kfwd-dashboard", has=notebook.page.locator(".forwards")
+    )
+    notebook.board.locator(".state.listening").wait_for()
+    offered(notebook, "target")
+    notebook.pid = int(notebook.page.locator(".jp-OutputArea-output pre").first.inner_text())
+    yield notebook
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(notebook.pid, signal.SIGCONT)
+    notebook.shut_down()
+    notebook.page.context.close()
+
+
+def restart(notebook) -> None:
+    notebook.page.locator('[data-command="notebook:restart-kernel"]').first.click()
+    with notebook.page.expect_response("**/restart*"):
+        notebook.page.locator(".jp-Dialog .jp-mod-accept").click()
+
+
+def shut_down_by_menu(notebook) -> None:
+    notebook.page.locator(".lm-MenuBar-item", has_text="Kernel").click()
+    notebook.page.locator('.lm-Menu-item[data-command="kernelmenu:shutdown"]').click()
+
+
+ENDS = {
+    "restarted": restart,
+    "shut down": shut_down_by_menu,
+    "shut down elsewhere": lambda notebook: notebook.shut_down(),
+    "killed": lambda notebook: os.kill(notebook.pid, signal.SIGKILL),
+}
+
+
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+def test_without_its_kernel_it_says_so_and_nothing_seems_to_live(boxed, end):
+    end(boxed)
+    said = boxed.page.locator(".kfwd-dashboard .status.bad", has_text="run the cell again.")
+    said.nth(1).wait_for()
+    boxed.board.locator(".state.gone").wait_for()
+    assert boxed.board.locator("a, .state.listening").count() == 0
+    asks = boxed.page.locator(".kfwd-dashboard :is(.actions button, .launch input, .primary)")
+    assert asks.count() == 6
+    assert all(each.is_disabled() for each in asks.all())
+    assert boxed.page.locator('.kfwd-dashboard button[aria-disabled="true"]').count() == 3
+    assert boxed.errors == []
+
+
+def test_a_kernel_that_does_not_answer_may_be_gone_and_is_alive_when_it_answers(boxed):
+    os.kill(boxed.pid, signal.SIGSTOP)
+    boxed.board.locator("button[data-what=stop]").click()
+    boxed.board.locator(".status", has_text="a cell may be running").wait_for()
+    boxed.board.locator(".status", has_text="or the kernel is gone").wait_for()
+    assert boxed.board.locator(".state.listening").count() == 1
+    os.kill(boxed.pid, signal.SIGCONT)
+    boxed.board.locator(".state.stopped").wait_for()
+    boxed.board.locator("button[data-what=restart]").click()
+    boxed.board.locator(".state.listening").wait_for()
+    assert boxed.errors == []
+
+
+SOCKETS = """
+const sockets = (window.sockets = []);
+window.WebSocket = class extends WebSocket {
+  constructor(...all) {
+    super(...all);
+    sockets.push(this);
+  }
+};
+"""
+
+
+def test_a_way_to_the_server_that_is_lost_for_a_while_breaks_nothing(boxed):
+    boxed.page.add_init_script(SOCKETS)
+    boxed.save()
+    boxed.load()
+    boxed.board.locator(".state.listening").wait_for()
+    count = boxed.page.evaluate("sockets.forEach((each) => each.close()), sockets.length")
+    boxed.board.locator("button[data-what=stop]").click()
+    boxed.board.locator(".state.stopped").wait_for()
+    assert boxed.page.evaluate("sockets.length") > count, "it came back by another one"
+    boxed.board.locator("button[data-what=restart]").click()
+    boxed.board.locator(".state.listening").wait_for()
+    assert boxed.page.locator(".kfwd-dashboard .status.bad:not(:empty)").count() == 0
+    assert boxed.errors == []

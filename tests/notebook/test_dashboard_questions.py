@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import traitlets
 
-from kfwd_nb.errors import LimitError
+from kfwd_nb.errors import LimitError, UsageError
 from kfwd_nb.notebook.dashboard import actions, questions, widget
 from kfwd_nb.notebook.dashboard.questions import MAX_ANSWERS, MAX_BUSY, Questions
 
@@ -171,3 +172,66 @@ def test_what_passed_before_the_dashboard_was_made_is_in_its_plot_and_later_ones
     of_all, (sample,) = told.take("changed")["samples"].values()
     assert of_all == [sample]
     assert sample == (began + 2, 300, 0)
+
+
+def test_at_its_end_it_says_so_to_the_pages(board, told):
+    board.freeze()
+    assert told.take("over")
+
+
+# -- the forward that is picked -------------------------------------------------------------------
+
+
+@pytest.fixture
+def forwards(board, fake):
+    """The forwards that the dashboard lists."""
+    made = [fake.make("web"), fake.make("db")]
+    for number, each in enumerate(made):
+        each.started, each.log = float(number), list
+    board._every = lambda: list(made)
+    return made
+
+
+def test_only_a_forward_that_there_is_can_be_chosen(board, forwards):
+    with pytest.raises(UsageError, match="no forward 'nosuch'") as caught:
+        board.chosen = "nosuch"
+    assert "forwards are web, db." in str(caught.value)
+    assert board.chosen == ""
+    board.chosen = "db"
+    board.chosen = ""
+
+
+def test_what_is_chosen_stays_when_it_stops_and_when_it_is_forgotten(board, forwards):
+    board.chosen = "db"
+    forwards[1].stop()
+    board.chosen = "db"
+    del forwards[1]
+    board.refresh()
+    assert board.chosen == "db"
+    board.chosen = "web"
+    with pytest.raises(UsageError, match="forwards are web"):
+        board.chosen = "db"
+
+
+def test_a_linked_dashboard_follows_to_a_forward_that_it_has_never_listed(board, forwards):
+    other = widget.Dashboard(["events"])
+    other.send = lambda _: None
+    traitlets.link((board, "chosen"), (other, "chosen"))
+    board.chosen = "db"
+    assert other.chosen == "db"
+    del forwards[1]
+    board.set_state({"chosen": "db"})  # as a page picks that has not heard of it yet
+    board.set_state({"chosen": ""})
+    board.set_state({"chosen": "db"})
+    assert other.chosen == "db"
+    with pytest.raises(UsageError):
+        other.chosen = "nosuch"
+    assert (board.chosen, other.chosen) == ("db", "db")
+    other.close()
+
+
+@pytest.mark.parametrize("wrong", [[["nosuch"]], [[]], [[["way"]]], ["way", 1]])
+def test_parts_side_by_side_are_parts(wrong):
+    assert widget._checked_parts((("forwards", "way"), "events")) == [["forwards", "way"], "events"]
+    with pytest.raises(UsageError, match="those of a list in it stand side by side"):
+        widget._checked_parts(wrong)

@@ -25,7 +25,11 @@ const MAX_EVENTS = 300;
 const SLOW = 300; // milliseconds without an answer, after which a button says that it waits
 const AGAIN = 3000; // milliseconds without the answer, after which it is asked for again, and
 const MAX_AGAIN = 30_000; // twice as many each time, at most so many
+const LONG = 10_000; // milliseconds without an answer, after which the kernel may well be gone
 const PAUSE = 250; // milliseconds between two drawings, at the least
+
+const GONE = "The kernel that drew this is gone; run the cell again.";
+const OVER = "This dashboard has ended; run the cell again.";
 
 // -- what the views of a model share -----------------------------------------------------------
 
@@ -38,8 +42,11 @@ class Store extends EventTarget {
     this.asked = 0;
     this.waiting = new Map(); // name of a question → who waits for its answer
     this.ways = new Map(); // key of a forward → the picture of its way, as HTML
+    this.lost = ""; // why nobody answers any more, in words
+    this.kernel = this.kernelOfPage();
     this.take(model.get("snapshot") ?? {});
     model.on("msg:custom", (message) => this.hear(message));
+    model.on("comm_live_update", () => this.greet()); // a restart: what is closed cannot be used
     this.greet(); // the answer has what was said before this script had come
   }
 
@@ -79,11 +86,45 @@ class Store extends EventTarget {
       this.model.send(content);
       return true;
     } catch {
+      this.lose(GONE);
       return false;
     }
   }
 
+  /** Which kernel the page has; JupyterLab knows, other hosts do not say. */
+  kernelOfPage() {
+    return this.model.widget_manager?.kernel?.id;
+  }
+
+  /** A kernel that is shut down, or changed for another one, closes nothing and tells nobody. */
+  look() {
+    if (this.kernelOfPage() !== this.kernel) this.lose(GONE);
+  }
+
+  /** Nobody answers any more, and what the kernel held is gone with it. */
+  lose(why) {
+    if (this.lost) return;
+    this.lost = why;
+    clearTimeout(this.greeting);
+    for (const [key, row] of this.forwards) {
+      if (row.state !== "stopped") {
+        this.forwards.set(key, { ...row, state: "gone", open: 0, rateIn: 0, rateOut: 0 });
+      }
+    }
+    for (const [key, row] of this.connections) {
+      if (row.closed === null) this.connections.set(key, { ...row, state: "gone", closed: this.now() });
+    }
+    for (const waiting of this.waiting.values()) waiting.done({ error: why });
+    this.waiting.clear();
+    this.dispatchEvent(new Event("changed"));
+  }
+
   hear(message) {
+    if (message.kind === "over") return this.lose(OVER);
+    if (this.lost) { // it was believed too early
+      this.lost = "";
+      this.greet();
+    }
     if (message.kind === "whole") {
       if (message.asker !== this.name) return;
       this.take(message);
@@ -134,6 +175,7 @@ class Store extends EventTarget {
 
   /** Ask the kernel; `waiting` hears `taken`, `said` and `done`. */
   ask(content, waiting) {
+    if (this.lost) return waiting.done({ error: this.lost });
     const asker = `${this.name}/${++this.asked}`;
     this.waiting.set(asker, waiting);
     this.insist({ ...content, asker }, AGAIN);
@@ -142,14 +184,8 @@ class Store extends EventTarget {
   /** Ask until the answer comes: a server drops messages when there are many, and says nothing.
    * The kernel does a thing once, however often it is asked. */
   insist(question, pause) {
-    const waiting = this.waiting.get(question.asker);
-    if (!waiting) return;
-    if (this.send(question)) {
-      setTimeout(() => this.insist(question, Math.min(2 * pause, MAX_AGAIN)), pause);
-    } else {
-      this.waiting.delete(question.asker);
-      waiting.done({ error: "The kernel is gone." });
-    }
+    if (!this.waiting.has(question.asker) || !this.send(question)) return;
+    setTimeout(() => this.insist(question, Math.min(2 * pause, MAX_AGAIN)), pause);
   }
 
   /** The kernel's time, in seconds. */
@@ -170,6 +206,12 @@ function make(tag, attributes = {}, ...children) {
   }
   element.append(...children);
   return element;
+}
+
+function enable(control, enabled) {
+  control.disabled = !enabled;
+  control.setAttribute("aria-disabled", String(!enabled));
+  return control;
 }
 
 function bytes(count) {
@@ -197,6 +239,7 @@ const STATES = {
   listening: "●",
   starting: "◌",
   stopped: "■",
+  gone: "■",
   open: "●",
   opening: "◌",
   waiting: "◔",
@@ -253,8 +296,10 @@ class View {
     this.name = `${store.name}/view-${++views}`; // of this view, to the kernel
     this.sort = { column: "opened", down: true };
     this.drawn = 0;
+    this.lostShown = "";
     this.timer = undefined;
     root.classList.add("kfwd-dashboard");
+    this.status = make("p", { role: "status", "aria-live": "polite", class: "status" });
     const parts = {
       start: this.form(),
       forwards: this.overview(),
@@ -263,8 +308,12 @@ class View {
       connections: this.table(),
       events: this.log(),
     };
-    this.parts = store.model.get("parts");
-    root.append(...this.parts.map((name) => parts[name]));
+    const rows = store.model.get("parts");
+    root.append(
+      ...rows.map((row) => (Array.isArray(row) ? make("div", { class: "row" }, ...row.map((name) => parts[name])) : parts[row])),
+    );
+    this.parts = rows.flat();
+    if (!root.contains(this.status)) root.append(this.status);
     this.changed = () => this.draw();
     store.addEventListener("changed", this.changed);
     this.picked = () => (this.watch(), this.draw());
@@ -302,6 +351,7 @@ class View {
     this.timer = setTimeout(() => {
       this.timer = undefined;
       this.drawn = performance.now();
+      this.drawLost();
       this.drawForwards();
       this.drawPlot();
       this.drawWay();
@@ -310,7 +360,15 @@ class View {
     }, wait);
   }
 
+  /** Say that nobody answers, or no more that nobody does, and take what asks out of use. */
+  drawLost() {
+    const { lost } = this.store;
+    if (lost !== this.lostShown) this.say((this.lostShown = lost), "bad");
+    for (const each of this.root.querySelectorAll("form :is(input, select, button)")) enable(each, !lost);
+  }
+
   tick() {
+    this.store.look();
     const last = (this.store.samples[this.chosen] ?? []).at(-1);
     if (last && this.store.now() - last[0] < PLOT_SECONDS + 2) this.drawPlot();
     for (const cell of this.root.querySelectorAll("[data-since]")) {
@@ -337,7 +395,6 @@ class View {
     this.fields = {};
     this.contexts = make("select", { name: "context", onchange: () => this.contextChosen() });
     this.startButton = make("button", { type: "submit", class: "primary", "data-what": "start" }, "Forward");
-    this.status = make("p", { role: "status", "aria-live": "polite", class: "status" });
     const form = make(
       "form",
       { class: "launch", "aria-label": "start a forward", onsubmit: (event) => this.start(event) },
@@ -414,17 +471,21 @@ class View {
       button.textContent = "Waiting …";
       this.say(`${label}: no answer yet: a cell may be running.`, "");
     }, SLOW);
+    const long = setTimeout(() => {
+      this.say(`${label}: no answer for ${LONG / 1000} seconds: a cell is running, or the kernel is gone.`, "");
+    }, LONG);
+    const heard = () => (clearTimeout(slow), clearTimeout(long));
     this.store.ask(
       { kind: "act", ...content },
       {
         taken: () => {
-          clearTimeout(slow);
+          heard();
           button.textContent = `${doing} …`;
           this.say("", "");
         },
         said: (line) => this.say(line, ""),
         done: ({ error, note }) => {
-          clearTimeout(slow);
+          heard();
           button.setAttribute("aria-busy", "false");
           button.textContent = label;
           if (error) this.say(error, "bad");
@@ -462,7 +523,7 @@ class View {
     const wanted = rows.map((row) => ({
       key: row.key,
       version: JSON.stringify([row.target, row.name, row.state, row.reason, row.warning, row.dialect,
-        row.addresses, picked === row.key]),
+        row.addresses, picked === row.key, this.store.lost]),
       build: () => this.forwardRow(row),
       fill: (element) => this.fillRow(element, row),
     }));
@@ -471,7 +532,7 @@ class View {
 
   /** @param {ForwardRow} row */
   forwardRow(row) {
-    const running = row.state !== "stopped";
+    const running = row.state !== "stopped" && row.state !== "gone";
     const addresses = row.addresses.map((each) =>
       make(
         "div",
@@ -502,10 +563,10 @@ class View {
     );
     const news = [row.reason, row.warning].filter(Boolean).map((text) => make("div", { class: "news" }, text));
     const button = (what, label, doing) =>
-      make("button", {
+      enable(make("button", {
         type: "button", class: "small", "data-what": what, "aria-label": `${label} ${row.name}`,
         onclick: (event) => this.act(event.currentTarget, { what, key: row.key }, doing),
-      }, label);
+      }, label), !this.store.lost);
     const figure = (name, tag = "span") => make(tag, { "data-figure": name, class: tag === "div" ? "quiet" : "" });
     return make(
       "tr",
@@ -521,7 +582,7 @@ class View {
       make("td", {}, figure("open"), figure("opened", "div")),
       make("td", { class: "number" }, figure("in"), figure("rateIn", "div")),
       make("td", { class: "number" }, figure("out"), figure("rateOut", "div")),
-      make("td", { class: "actions" }, running ? button("stop", "Stop", "Stopping") : "", button("restart", "Restart", "Starting")),
+      make("td", { class: "actions" }, row.state !== "stopped" ? button("stop", "Stop", "Stopping") : "", button("restart", "Restart", "Starting")),
     );
   }
 
@@ -641,9 +702,10 @@ class View {
     if (!this.details.open) return;
     this.watch();
     // Our own template has made it, and escaped whatever came from elsewhere.
-    const html = this.store.ways.get(row?.key) ?? "";
+    const html = this.store.lost ? "" : (this.store.ways.get(row?.key) ?? "");
     if (html !== this.wayShown) this.wayPicture.innerHTML = this.wayShown = html;
-    if (!html) this.wayPicture.textContent = row ? "The hops are asked …" : "Nothing is forwarded in this kernel.";
+    const none = row ? "The hops are asked …" : "Nothing is forwarded in this kernel.";
+    if (!html) this.wayPicture.textContent = this.store.lost || none;
   }
 
   // -- connections -----------------------------------------------------------------------------
@@ -671,7 +733,11 @@ class View {
       "section",
       { class: "connections" },
       make("div", { class: "tools" }, make("h4", {}, "Connections"), this.only, this.search),
-      make("div", { class: "scroll" }, make("table", {}, make("thead", {}, make("tr", {}, ...head)), this.connections)),
+      make(
+        "div",
+        { class: "scroll", tabindex: "0", role: "region", "aria-label": "connections" },
+        make("table", {}, make("thead", {}, make("tr", {}, ...head)), this.connections),
+      ),
       this.rest,
     );
   }
@@ -726,7 +792,8 @@ class View {
           make(
             "tr",
             { class: row.state === "failed" ? "failed" : "" },
-            ...COLUMNS.map(({ number, cell }) => make("td", { class: number ? "number" : "" }, cell(row, this))),
+            ...COLUMNS.map(({ name, label, number, cell }) =>
+              make("td", { class: `${name} ${number ? "number" : ""}`, "data-label": label }, cell(row, this))),
           ),
       })),
     );
@@ -769,8 +836,16 @@ class View {
 
 /** What stands in each column, and what it is sorted by. */
 const COLUMNS = [
-  { name: "opened", label: "#", number: true, value: (row) => row.opened, cell: (row) => String(row.number) },
-  { name: "forward", label: "Forward", value: (row, view) => view.nameOf(row), cell: (row, view) => view.nameOf(row) },
+  {
+    name: "opened", label: "Opened",
+    value: (row) => row.opened,
+    cell: (row) => new Date(row.opened * 1000).toLocaleTimeString(),
+  },
+  {
+    name: "forward", label: "Connection", // each forward counts its own
+    value: (row, view) => view.nameOf(row),
+    cell: (row, view) => `${view.nameOf(row)} #${row.number}`,
+  },
   { name: "state", label: "State", value: (row) => row.state, cell: (row) => stateCell(row.state) },
   { name: "pod", label: "Pod", value: (row) => row.pod, cell: (row, view) => view.podOf(row) || "–" },
   { name: "node", label: "Node", value: (row) => row.node, cell: (row) => row.node || "–" },

@@ -13,7 +13,8 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
+from weakref import WeakSet
 
 import anywidget
 import traitlets
@@ -69,17 +70,24 @@ class Dashboard(anywidget.AnyWidget):
 
     Several dashboards and tables show the same forwards and agree with each other.
 
-    A dashboard of one's own is made of several of them, each with some of the `PARTS`, put side by
-    side by `ipywidgets`; `traitlets.link` of their `chosen` lets them look at the same forward.
+    A dashboard of one's own has some of the `PARTS`, and those of an inner list side by side::
+
+        kfwd_nb.Dashboard([["forwards", "throughput"], "events"])
+
+    Several of them may stand in boxes of `ipywidgets`, too, among other widgets; `traitlets.link`
+    of their `chosen` lets them look at the same forward. A notebook that is opened without its
+    kernel shows no box, but the plain table of a dashboard that stands in none.
 
     Args:
-        parts: names of `PARTS`, in the order in which they are to stand.
+        parts: names of `PARTS`, in the order in which they are to stand, or lists of such names.
 
     Attributes:
-        chosen: name of the forward that is picked; "" for all.
+        chosen: name of the forward that is picked; "" for all. It stays when that forward is
+            stopped, and when it is not listed any more: then all are shown, until there is one of
+            this name again.
 
     Raises:
-        UsageError: there is no such part.
+        UsageError: there is no such part, or no forward of a name that is to be chosen.
     """
 
     _esm = HERE / "dashboard.js"
@@ -93,7 +101,9 @@ class Dashboard(anywidget.AnyWidget):
         sync=True
     )
 
-    parts = traitlets.List(traitlets.Unicode(), help="what it shows, of `PARTS`").tag(sync=True)
+    parts: traitlets.List[Any] = traitlets.List(
+        help="what it shows: names of `PARTS`, or lists of them"
+    ).tag(sync=True)
 
     chosen = traitlets.Unicode(help="name of the forward that is picked; empty for all").tag(
         sync=True
@@ -101,7 +111,9 @@ class Dashboard(anywidget.AnyWidget):
 
     _outputs: list[tuple[LiveTable, Output]] = []  # noqa: RUF012 - one that failed is closed, too
 
-    def __init__(self, parts: Sequence[str] = PARTS) -> None:
+    _all: ClassVar[WeakSet[Dashboard]] = WeakSet()
+
+    def __init__(self, parts: Sequence[str | Sequence[str]] = PARTS) -> None:
         from kfwd_nb import client
 
         parts = _checked_parts(parts)
@@ -123,6 +135,7 @@ class Dashboard(anywidget.AnyWidget):
         self.owner = execution(get_ipython())
         self.over = False
         super().__init__(still=secrets.token_hex(8), parts=parts)
+        self._all.add(self)
         self.on_msg(self._heard)
         follower.follow(self)
 
@@ -189,6 +202,7 @@ class Dashboard(anywidget.AnyWidget):
         """Leave the plain form alone: without its kernel the widget is an empty box."""
         with contextlib.suppress(Exception):  # the frontend may be gone
             self.refresh()  # what stands in a box of widgets has no plain form to leave
+            self.send({"kind": "over"})
         for table, live in self._outputs:
             with contextlib.suppress(Exception):  # the frontend may be gone
                 table.refresh()
@@ -240,6 +254,19 @@ class Dashboard(anywidget.AnyWidget):
             "samples": self._samples(self._standing, self._told - KEPT, self._told),
             "events": self._log.lines,
         }
+
+    # -- which forward is picked ------------------------------------------------------------------
+
+    @traitlets.validate("chosen")
+    def _check_chosen(self, proposal: Any) -> str:
+        name: str = proposal["value"]
+        names = list(dict.fromkeys(each.name for each in self._source()))
+        # What a page picks is in its dashboard already, and goes by a link to others, which may not
+        # have seen that forward before it stopped.
+        if name and name not in names and all(each.chosen != name for each in list(self._all)):
+            known = f"forwards are {', '.join(names)}." if names else "there are no forwards."
+            raise UsageError(f"there is no forward {name!r} to choose.", hint=known)
+        return name
 
     # -- what the browser says --------------------------------------------------------------------
 
@@ -320,15 +347,18 @@ class Dashboard(anywidget.AnyWidget):
         return actions.find(self._source(), key)
 
 
-def _checked_parts(parts: Sequence[str]) -> list[str]:
-    listed = list(parts) if isinstance(parts, list | tuple) else []
-    unknown = [each for each in listed if each not in PARTS]
-    if unknown or not listed:
+def _checked_parts(parts: Sequence[str | Sequence[str]]) -> list[str | list[str]]:
+    rows = list(parts) if isinstance(parts, list | tuple) else []
+    rows = [list(each) if isinstance(each, list | tuple) else each for each in rows]
+    names = [name for row in rows for name in (row if isinstance(row, list) else [row])]
+    unknown = [each for each in names if each not in PARTS]
+    if unknown or not names:
         wrong = (
             f"a dashboard has no part {unknown[0]!r}." if unknown else "a dashboard needs parts."
         )
-        raise UsageError(wrong, hint=f"parts are a list of {', '.join(PARTS)}.")
-    return list(dict.fromkeys(listed))
+        hint = f"parts are a list of {', '.join(PARTS)}; those of a list in it stand side by side."
+        raise UsageError(wrong, hint=hint)
+    return rows
 
 
 def _sentence(text: str) -> str:
