@@ -37,13 +37,6 @@ if TYPE_CHECKING:
     from kfwd_nb.notebook.results import Forwards, Stopped
     from kfwd_nb.notebook.shown import Shown
 
-NOTES: dict[Outcome, str] = {
-    "started": "",
-    "already": "already forwarding",
-    "replaced": "replaced the forward that was there",
-}
-"""What the table says above its rows, for each way in which a forward came to be."""
-
 
 @magics_class
 class PortforwardMagics(Magics):
@@ -113,7 +106,7 @@ class PortforwardMagics(Magics):
     def _start(self, options: ForwardOptions) -> Forward:
         wait = Wait(self._shell)
         forward, outcome = start(options, Notice(self._shell), wait)
-        show = partial(show_forward, self._shell, forward, note_of(outcome), wait.output)
+        show = partial(show_forward, self._shell, forward, note_of(forward, outcome), wait.output)
         self._shown.present(forward, show)
         return forward
 
@@ -303,9 +296,14 @@ def _target(text: str) -> str | None:
         return None
 
 
-def note_of(outcome: Outcome) -> str:
-    """What a new table says above its rows: what would catch its connections, how it came to be."""
-    return "\n".join(filter(None, (proxy_warning(os.environ), NOTES[outcome])))
+def note_of(forward: Forward, outcome: Outcome) -> str:
+    """What a new table says above its rows: how it came to be, what would catch its connections."""
+    came = {
+        "started": "",
+        "already": "already forwarding",
+        "replaced": f"replaced {forward.replaced} by {forward.name} ({forward.described})",
+    }
+    return "\n".join(filter(None, (came[outcome], proxy_warning(os.environ))))
 
 
 def show_forward(

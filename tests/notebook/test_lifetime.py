@@ -59,6 +59,12 @@ def test_up_and_down(
     assert survivors(family) == []
     assert not folder.exists()
     assert kernel.ok("print(web.state, os.environ['KUBECONFIG'])").printed == f"stopped {own}\n"
+    for ask in ("web.url()", "web.link"):
+        run = kernel.run(ask)
+        assert run.lines[0] == "web was stopped: its embedded cluster was ended by %kfwd down."
+        assert "`%portforward pod/web :80`" in run.lines[1]
+        assert len(run.lines) == 2
+    assert "stopped: its embedded cluster was ended" in kernel.ok("web").text
     again = kernel.ok("%kfwd down").text  # a teardown cell can be run twice
     assert "there is no embedded cluster" in again
     kernel.ok("%kfwd up")

@@ -18,6 +18,11 @@ def kernel(fake_kernel: Any) -> Any:
     return fake_kernel
 
 
+def local_ports(kernel: Any, *names: str) -> list[str]:
+    """Those of forwards that are variables of the notebook."""
+    return [kernel.ok(f"print({name}.local_port)").printed.strip() for name in names]
+
+
 def only(run: Any) -> str:
     """The text of the run's one display."""
     assert len(run.displays) == 1, run.text
@@ -98,7 +103,9 @@ def test_the_same_line_gives_the_same_forward(kernel: Any) -> None:
     kernel.ok("c = %portforward web :80 --name page")
     run = kernel.ok("d = %portforward web :81 --name page")
     (shown,) = run.first_displays
-    assert shown["content"]["data"]["text/plain"].startswith("replaced the forward")
+    first = shown["content"]["data"]["text/plain"].splitlines()[0]
+    old, new = (f"page (pod/web 127.0.0.1:{n} -> {{}})" for n in local_ports(kernel, "c", "d"))
+    assert first == f"replaced {old.format(80)} by {new.format(81)}"
     assert kernel.ok("print(a.state, c.state, d.state)").printed == "listening stopped listening\n"
 
 
