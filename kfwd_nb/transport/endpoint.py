@@ -105,8 +105,9 @@ async def connect_tcp(host: str, port: int) -> socket.socket:
 
     Raises:
         OSError: none answers; of the last one.
+        LostError: the process is ending.
     """
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    found = await _addresses(host, port)
     left = deque(_alternating(found))
     trying: set[asyncio.Task[socket.socket]] = set()
     done: set[asyncio.Task[socket.socket]] = set()
@@ -129,6 +130,13 @@ async def connect_tcp(host: str, port: int) -> socket.socket:
         raise failure
     finally:
         await _give_up(trying | done)
+
+
+async def _addresses(host: str, port: int) -> Sequence[Address]:
+    try:
+        return await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except RuntimeError:  # it is asked on a thread, and a process that ends begins no more work
+        raise LostError("this process ends.") from None
 
 
 async def _connected(address: Address) -> socket.socket:
