@@ -23,7 +23,7 @@ HOPELESS = frozenset(
 )
 """Reasons for which a container waits, and will not run soon (kubelet `pkg/kubelet/container`).
 
-`CrashLoopBackOff` is none: the pod is in phase Running, and its container is started again by itself.
+`CrashLoopBackOff` is none: such a pod's phase is Running, and its container is started again.
 """
 
 

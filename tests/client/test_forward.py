@@ -439,7 +439,7 @@ def test_a_forward_that_was_stopped_has_no_url_and_says_how_to_start_another(rel
     fwd = forward("web", ":7", namespace="default")
     fwd.stop("nobody needs it")
     for ask in (fwd.url, fwd.browser_link, lambda: fwd.link, fwd.open):
-        with pytest.raises(LostError, match="^web was stopped: nobody needs it") as caught:
+        with pytest.raises(LostError, match=r"^web was stopped: nobody needs it\.") as caught:
             ask()
         assert "`%portforward pod/web :7`" in str(caught.value.hint)
     without = forward("web")

@@ -277,7 +277,7 @@ async def test_a_container_that_is_started_again_by_itself_is_waited_for():
 
 async def test_and_named_with_its_last_end_if_it_does_not_come():
     async with Bench(Server(crashing("api-1"))) as bench:
-        with pytest.raises(UnavailableError, match="status=CrashLoopBackOff .* exit code 137"):
+        with pytest.raises(UnavailableError, match=r"status=CrashLoopBackOff .* exit code 137"):
             await bench.source.start(0.0)
 
 

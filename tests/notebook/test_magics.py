@@ -352,16 +352,24 @@ def test_help_can_be_asked_for_as_in_a_terminal(kernel: Any, line: str) -> None:
 
 
 def test_stop_says_what_is_left_and_what_there_is(kernel: Any) -> None:
-    kernel.ok("%portforward web :80 --name a\n%portforward web :81 --name b")
+    kernel.ok("a = %portforward web :80 --name a\nb = %portforward web :81 --name b")
+    a, b = local_ports(kernel, "a", "b")
     run = kernel.run("%portforward --stop")
     assert run.lines == [
         "--stop needs a name, a target, a local port, or all.",
-        "hint: running: a, b.",
+        f"hint: running: a (pod/web 127.0.0.1:{a} -> 80), b (pod/web 127.0.0.1:{b} -> 81).",
     ]
     assert "lead" not in kernel.ok("%portforward --stop a").text
     kernel.ok("%portforward web :80 --name web")
     said = kernel.ok("%portforward --stop web").text
     assert "stopped: web (1 other leads to pod/web: b)" in said
+
+
+def test_the_only_one_is_stopped_without_its_name(kernel: Any) -> None:
+    assert kernel.ok("%portforward --stop").text == "nothing to stop"
+    kernel.ok("fwd = %portforward web :80")
+    assert "stopped: web" in kernel.ok("%portforward --stop").text
+    assert kernel.ok("print(fwd.state)").printed == "stopped\n"
 
 
 def test_loading_is_silent_and_imports_nothing_that_can_wait(
