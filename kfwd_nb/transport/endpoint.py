@@ -29,6 +29,10 @@ Address = tuple[int, int, int, str, Any]
 """An element of what `getaddrinfo` finds."""
 
 
+class NoServerError(UnavailableError):
+    """The machine is there, and refuses: no program listens on that port."""
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """One server, and the way to it.
@@ -66,7 +70,8 @@ async def dial(
         What the server has chosen of `alpn`; None where it did not choose, and without TLS.
 
     Raises:
-        UnavailableError: nobody answers there, or not in time, or a proxy refuses (`ProxyError`).
+        UnavailableError: nobody answers there (`NoServerError` if it is refused), or not in time,
+            or a proxy refuses (`ProxyError`).
         LostError: TLS fails.
         ConfigError: the proxy's URL, or the name of the server's certificate, is none.
     """
@@ -86,9 +91,8 @@ async def dial(
     except UnicodeError:
         raise UnavailableError(f"{endpoint.host} is no name that a host can have.") from None
     except OSError as error:
-        raise UnavailableError(
-            f"nobody answers at {endpoint}: {error.strerror or error}."
-        ) from None
+        kind = NoServerError if isinstance(error, ConnectionRefusedError) else UnavailableError
+        raise kind(f"nobody answers at {endpoint}: {error.strerror or error}.") from None
 
 
 def _words(error: ssl.SSLError) -> str:
