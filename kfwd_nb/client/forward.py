@@ -408,7 +408,7 @@ class Forward(Displayable):
 
     @property
     def described(self) -> str:
-        """Its target and its ports: `pod/web 127.0.0.1:8080 -> 80`."""
+        """Target and ports, in one line."""
         return f"{self.target} {self._ways()}"
 
     def _ways(self) -> str:

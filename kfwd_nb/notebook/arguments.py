@@ -468,13 +468,14 @@ def _refuse_slips(words: list[str]) -> None:
             hint=f"use pod/{name}, svc/{name}, deploy/{name}, or rs, sts, ds, job; "
             f"if {kind} is a namespace: -n {kind} {' '.join([name, *rest])}.",
         )
-    others = [at for at, word in enumerate(words) if at and "/" in word]
-    if others:
-        raise UsageError(
-            f"a line has one target, and {words[others[0]]} is another.",
-            hint=f"one line for each: `%portforward {' '.join(words[: others[0]])}`, and "
-            f"`%portforward {' '.join(words[others[0] :])}`.",
-        )
+    for at, word in enumerate(rest, 1):
+        kind, slash, _ = word.partition("/")
+        if slash and kind_of(kind):
+            raise UsageError(
+                f"a line has one target, and {word} is another.",
+                hint=f"one line for each: `%portforward {' '.join(words[:at])}`, and "
+                f"`%portforward {' '.join(words[at:])}`.",
+            )
 
 
 def _up_options(words: list[str]) -> Options:

@@ -90,9 +90,12 @@ async def dial(
         raise UnavailableError(f"{endpoint} does not answer.") from None
     except UnicodeError:
         raise UnavailableError(f"{endpoint.host} is no name that a host can have.") from None
+    except ConnectionRefusedError as error:
+        raise NoServerError(f"nobody answers at {endpoint}: {error.strerror}.") from None
     except OSError as error:
-        kind = NoServerError if isinstance(error, ConnectionRefusedError) else UnavailableError
-        raise kind(f"nobody answers at {endpoint}: {error.strerror or error}.") from None
+        raise UnavailableError(
+            f"nobody answers at {endpoint}: {error.strerror or error}."
+        ) from None
 
 
 def _words(error: ssl.SSLError) -> str:
