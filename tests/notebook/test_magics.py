@@ -366,9 +366,9 @@ def test_stop_says_what_is_left_and_what_there_is(kernel: Any) -> None:
 
 
 def test_the_only_one_is_stopped_without_its_name(kernel: Any) -> None:
-    assert kernel.ok("%portforward --stop").text == "nothing to stop"
+    assert "nothing to stop" in kernel.ok("%portforward --stop").text
     kernel.ok("fwd = %portforward web :80")
-    assert "stopped: web" in kernel.ok("%portforward --stop").text
+    assert "stopped: pod/web" in kernel.ok("%portforward --stop").text
     assert kernel.ok("print(fwd.state)").printed == "stopped\n"
 
 
