@@ -62,6 +62,10 @@ class NotFoundError(KfwdError):
     """The cluster has no such object, or the object has no such port."""
 
 
+class NoPortError(NotFoundError):
+    """The object is there, and has no such port."""
+
+
 class UnauthorizedError(KfwdError):
     """The cluster does not know who is asking (401)."""
 

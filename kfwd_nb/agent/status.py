@@ -110,26 +110,13 @@ def _state(pod: Pod, container: Container, state: ContainerState) -> dict[str, d
         case "ended":
             return {"terminated": _terminated(state)}
         case "backoff":
-            message = _waits(pod, container, state)
+            message = (
+                f"back-off {state.backoff:g}s restarting failed container={container.name} "
+                f"pod={pod.metadata.name}_{pod.metadata.namespace}"
+            )
             return {"waiting": {"reason": "CrashLoopBackOff", "message": message}}
         case "creating":
             return {"waiting": {"reason": "ContainerCreating"}}
-
-
-def _waits(pod: Pod, container: Container, state: ContainerState) -> str:
-    meta = pod.metadata
-    text = (
-        f"back-off {state.backoff:g}s restarting failed container={container.name} "
-        f"pod={meta.name}_{meta.namespace}"
-    )
-    return text if state.exit is None else f"{text}: {_how(state)}"
-
-
-def _how(state: ContainerState) -> str:
-    """The last exit in a clause: its code, and its last words if there are any."""
-    assert state.exit is not None
-    words = f", {state.exit.message}" if state.exit.message else ""
-    return f"exit code {state.exit.code}{words}"
 
 
 def _terminated(state: ContainerState) -> dict[str, Any]:

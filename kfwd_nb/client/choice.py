@@ -11,7 +11,6 @@ from kfwd_nb.kube.resolve import by_preference
 
 HOPELESS = frozenset(
     {
-        "CrashLoopBackOff",
         "CreateContainerConfigError",
         "CreateContainerError",
         "ErrImageNeverPull",
@@ -22,7 +21,10 @@ HOPELESS = frozenset(
         "StartError",
     }
 )
-"""Reasons for which a container waits, and will not run soon (kubelet `pkg/kubelet/container`)."""
+"""Reasons for which a container waits, and will not run soon (kubelet `pkg/kubelet/container`).
+
+`CrashLoopBackOff` is none: such a pod's phase is Running, and its container is started again.
+"""
 
 
 def usable(pod: Pod) -> bool:

@@ -18,6 +18,7 @@ from kfwd_nb.errors import (
     LimitError,
     LostError,
     UnauthorizedError,
+    UnavailableError,
     UsageError,
 )
 from kfwd_nb.kube.api import ApiClient
@@ -26,6 +27,7 @@ from kfwd_nb.kube.objects import Pod
 from kfwd_nb.kube.preflight import explained, require_create
 from kfwd_nb.kube.resolve import Inventory, remote_port, service_port
 from kfwd_nb.ports import Target
+from kfwd_nb.transport.endpoint import NoServerError
 from kfwd_nb.transport.stream import ByteStream
 from kfwd_nb.transport.tunnel import Tunnel
 
@@ -35,6 +37,8 @@ MAX_REDIALS = 50
 REDIAL_PAUSE = 0.1
 """Seconds between two of them."""
 
+GONE = "the embedded cluster of this process has ended; `%kfwd up` starts another."
+"""What it means when the relay of an embedded cluster is not there: it does not come back."""
 
 FINAL = (ConfigError, ForbiddenError, LimitError, UnauthorizedError, UsageError)
 """Errors that another pod would not mend."""
@@ -297,12 +301,22 @@ class Dialer:
             if self._closed:
                 raise LostError("the forward was stopped.")
             if self._client is None or not self._client.alive:
-                self._client = await ApiClient.open(self._access)
+                self._client = await self._connect()
                 if self._client.tunnel is not None:
                     self._client.tunnel.closed.add_done_callback(self._tunnel_lost)
                 self._lost = ""
                 self._tell_trouble()
             return self._client
+
+    async def _connect(self) -> ApiClient:
+        try:
+            return await ApiClient.open(self._access)
+        except NoServerError as error:
+            if not self._access.embedded:
+                raise
+            self._lost = GONE
+            self._tell_trouble()
+            raise UnavailableError(GONE, where=error.where) from None
 
     def _tunnel_lost(self, closed: asyncio.Future[KfwdError | None]) -> None:
         tunnel = self._client.tunnel if self._client is not None else None

@@ -76,6 +76,7 @@ class Forward(Displayable):
         state: `starting`, `listening` or `stopped`.
         reason: what is wrong with it now, or why it was stopped; empty while all is well.
         ports: one for each PORT argument; none for one that is only for `open`.
+        replaced: the forward whose place it took, in words; empty if it took none's.
         embedded: it leads into the embedded cluster that this process started.
         isolation: how that cluster keeps pods apart; empty where nothing says.
     """
@@ -93,6 +94,7 @@ class Forward(Displayable):
         self.state: State = "starting"
         self.reason = ""
         self.ports: tuple[ForwardedPort, ...] = ()
+        self.replaced = ""
         self.embedded = access.embedded
         self.isolation = ""
         self.started = time.time()
@@ -174,6 +176,7 @@ class Forward(Displayable):
         `remote` says which one, by the target's port; a forward that has several needs it.
 
         Raises:
+            LostError: it was stopped; the text says why, and how to start it again.
             UsageError: it has several and none was named, or it has no such port.
         """
         port = self._port(remote)
@@ -207,6 +210,7 @@ class Forward(Displayable):
                 asks for (`/user/ann/proxy/absolute/8080/…`), because it was told its own place.
 
         Raises:
+            LostError: it was stopped.
             UsageError: it has several ports and none was named, or it has no such port.
             UnavailableError: the browser has no way here, and what to do about it.
         """
@@ -214,6 +218,8 @@ class Forward(Displayable):
 
     def _port(self, remote: int | None) -> ForwardedPort:
         """The one that is meant."""
+        if self.state == "stopped":  # its ports are somebody else's now, perhaps
+            raise self._was_stopped()
         if not self.ports:
             raise UsageError(f"{self.name} has no local port.", hint="use `.open(PORT)`.")
         found = [port for port in self.ports if remote in (None, port.remote)]
@@ -222,6 +228,19 @@ class Forward(Displayable):
             hint = f"name one: remote={self.ports[0].remote}."
             raise UsageError(f"{self.name} has the ports {ports}.", hint=hint)
         return found[0]
+
+    def _was_stopped(self) -> LostError:
+        """Why there is nothing to use any more, and the line that starts another."""
+        why = f": {self.reason.rstrip('.')}" if self.reason else ""
+        line = f'forward("{self.target}")'
+        if self.parameters.ports:
+            place = "" if self.namespace == self._access.namespace else f" -n {self.namespace}"
+            ports = " ".join(map(str, self.parameters.ports))
+            line = f"%portforward {self.target} {ports}{place}"
+        return LostError(
+            f"{self.name} was stopped{why}.",
+            hint=f"start another by the same line (`{line}`), and use the one that it returns.",
+        )
 
     def connections(self, newest: int | None = None) -> list[Connection]:
         """Copies of the connections that are open, and the last `MAX_CLOSED` that were.
@@ -391,10 +410,12 @@ class Forward(Displayable):
                 dialect.trace = None
 
     def __repr__(self) -> str:
-        return f"<Forward {self._described()} ({self.state})>"
+        return f"<Forward {self.name} {self.described} ({self.state})>"
 
-    def _described(self) -> str:
-        return f"{self.name} {self.target} {self._ways()}"
+    @property
+    def described(self) -> str:
+        """Target and ports, in one line."""
+        return f"{self.target} {self._ways()}"
 
     def _ways(self) -> str:
         ways = ", ".join(f"{port.address}:{port.local} -> {port.remote}" for port in self.ports)
@@ -529,7 +550,9 @@ class Forward(Displayable):
             raise
         switch_interval.acquire()
         if self.parameters.loop == "kernel":
-            self._watchdog = Watchdog(asyncio.get_running_loop(), self._described)
+            self._watchdog = Watchdog(
+                asyncio.get_running_loop(), lambda: f"{self.name} {self.described}"
+            )
         self.state = "listening"
         self._books.record(events.listening(self))
 
@@ -586,7 +609,7 @@ class Forward(Displayable):
 
     async def _open_socket(self, port: int | str | None, timeout: float | None) -> PodSocket:  # noqa: ASYNC109
         if self._sessions is None or not self.ready:
-            raise LostError(f"{self.name} was stopped.")
+            raise self._was_stopped()
         if port is None:
             if len(self.parameters.ports) != 1:
                 count = len(self.parameters.ports)

@@ -16,6 +16,9 @@ from kfwd_nb.transport.forks import close_in_children
 BACKLOG = 4096
 """Connections that may wait to be accepted."""
 
+PRIVILEGED = 1024
+"""The first port that every user may bind."""
+
 FREE_PORT_TRIES = 20
 """How often another free port is drawn when ::1 does not have the one that 127.0.0.1 gave."""
 
@@ -118,7 +121,7 @@ def listen_error(error: OSError, address: str, port: int, remote: int) -> Listen
         return ListenError(
             f"{what} {shown}:{port} is in use{by}.", where="client", hint=_hint(holder, remote)
         )
-    if error.errno in (errno.EACCES, errno.EPERM):
+    if error.errno in (errno.EACCES, errno.EPERM) and port < PRIVILEGED:
         return ListenError(
             f"{what} this user may not bind ports below 1024.",
             where="client",
@@ -126,9 +129,13 @@ def listen_error(error: OSError, address: str, port: int, remote: int) -> Listen
         )
     if error.errno == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror):
         return ListenError(
-            f"Unable to listen: {address} is no address of this machine.", where="client"
+            f"Unable to listen: {address} is no address of this machine.",
+            where="client",
+            hint="without --address it is localhost; 0.0.0.0 is every address of this machine.",
         )
-    return ListenError(f"{what} {shown}: {error.strerror or error}.", where="client")
+    return ListenError(
+        f"{what} {shown}: {error.strerror or error}.", where="client", hint=_hint(None, remote)
+    )
 
 
 def _hint(holder: Holder | None, remote: int) -> str:

@@ -324,9 +324,7 @@ class PodSource:
             except KfwdError as error:
                 log.info("the watch of pods broke: %s", error.what)
                 self._version = ""
-            except Exception as error:
-                if _interpreter_ends(error):
-                    return
+            except Exception:
                 log.exception("the watch of pods")
                 self._version = ""
             pause = FIRST_PAUSE if time.monotonic() - began > MAX_PAUSE else pause
@@ -386,8 +384,3 @@ class PodSource:
             await asyncio.wait((waiter,), timeout=timeout)
         finally:
             self._news.discard(waiter)
-
-
-def _interpreter_ends(error: Exception) -> bool:
-    """The process is ending: its threads take no more work (`concurrent.futures`), we neither."""
-    return isinstance(error, RuntimeError) and "shutdown" in str(error)

@@ -159,9 +159,10 @@ def forward_or_existing(
             if replaced:
                 new.prepare()  # one that cannot be does not end one that is
             for each in replaced:
-                each.stop()
+                each.stop(f"a forward to {goal} took its place")
                 with _lock:
                     _running.pop(each.name, None)
+            new.replaced = ", ".join(f"{each.name} ({each.described})" for each in replaced)
             new.start()
         except BaseException:
             new.stop()  # interrupted between the two, it has connections already

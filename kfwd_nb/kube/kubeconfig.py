@@ -117,10 +117,13 @@ def _places(kubeconfig: str | Path | None) -> list[Place]:
 
 def _listed(places: list[Place]) -> str:
     """Every file; `os.path.isfile` says False where `Path.is_file` raises (no right to look)."""
+    labels: dict[Path, list[str]] = {}
+    for label, paths in places:
+        for path in paths:  # `%kfwd up` sets KUBECONFIG to the embedded cluster's own
+            labels.setdefault(path, []).append(label)
     return ", ".join(
-        f"{label} {path}".strip() + ("" if os.path.isfile(path) else " (not there)")  # noqa: PTH113
-        for label, paths in places
-        for path in paths
+        f"{' and '.join(both)} {path}".strip() + ("" if os.path.isfile(path) else " (not there)")  # noqa: PTH113
+        for path, both in labels.items()
     )
 
 

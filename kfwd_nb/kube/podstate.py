@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from kfwd_nb.kube.objects import FOUND_ANNOTATION, ContainerStatus, Pod, condition
 
 FINISHED = ("Succeeded", "Failed")
@@ -49,16 +51,18 @@ def _waiting_reason(status: ContainerStatus) -> str:
 
 
 def _cause(status: ContainerStatus) -> str:
-    for state in ("waiting", "terminated"):
-        if state in status.state:
-            now = status.state[state]
-            last = status.last_state.get("terminated", {})
-            message = str(now.get("message") or last.get("message") or "")
-            code = now.get("exitCode", last.get("exitCode"))
-            if code is not None and not message:
-                message = f"exit code {code}"
-            return _joined(str(now.get("reason", state)), message)
+    """Why a container does not run, and how it ended: a kubelet's back-off does not say that."""
+    if waiting := status.state.get("waiting"):
+        last = status.last_state.get("terminated", {})
+        words = (waiting.get("message"), _exit_code(last), last.get("message"))
+        return _joined(_waiting_reason(status), ", ".join(str(each) for each in words if each))
+    if end := status.state.get("terminated"):
+        return _joined(str(end.get("reason", "")), str(end.get("message") or _exit_code(end)))
     return ""
+
+
+def _exit_code(end: dict[str, Any]) -> str:
+    return f"exit code {end['exitCode']}" if "exitCode" in end else ""
 
 
 def _joined(reason: str, message: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from kfwd_nb.errors import NotFoundError, UnavailableError
+from kfwd_nb.errors import NoPortError, NotFoundError, UnavailableError
 from kfwd_nb.kube.nearest import did_you_mean
 from kfwd_nb.kube.objects import (
     ContainerPort,
@@ -212,7 +212,7 @@ def service_port(service: Service, remote: int | str) -> ServicePort:
     ]
     if found:
         return _streamed(found, remote, f"Service {name}")
-    raise NotFoundError(
+    raise NoPortError(
         f"Service {name} does not have a service port {remote}."
         if isinstance(remote, int)
         else f"Service '{name}' does not have a named port '{remote}'.",
@@ -246,7 +246,7 @@ def pod_port(pod: Pod, remote: int | str) -> int:
     found = [port for port in declared if port.name == remote]
     if found:
         return _streamed(found, remote, f"Pod {pod.metadata.name}").container_port
-    raise NotFoundError(
+    raise NoPortError(
         f"Pod '{pod.metadata.name}' does not have a named port '{remote}'.",
         hint=_listing("it declares", [(port.container_port, port.name) for port in declared]),
     )

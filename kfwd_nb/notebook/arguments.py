@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import re
 import shlex
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NoReturn, get_args
 
@@ -29,7 +29,7 @@ LISTS = ("pods", "services")
 """Those of them that list what there is."""
 
 NAMESPACE = "which namespace (else the context's own)"
-WHICH = "a forward by its name, target or local port"
+WHICH = "a forward by its name, target or local port (none: the only one)"
 """What several options say of themselves."""
 
 
@@ -67,7 +67,7 @@ class ForwardOptions:
 
 @dataclass(frozen=True, slots=True)
 class StopOptions:
-    """`%portforward --stop WHAT`: a name, a target, a local port, or `all`."""
+    """`%portforward --stop WHAT`: a name, a target, a local port, `all`, or "" for the only one."""
 
     what: str
 
@@ -433,9 +433,27 @@ def _forward_options(
     )
 
 
+def second_target(ports: Sequence[str]) -> str:
+    """The line of another target among the ports: a name with ports after it, as a port may have.
+
+    Returns:
+        That line; empty if there is none.
+    """
+    for at, word in enumerate(ports[:-1]):
+        if at and ":" not in word and not word.isdigit():
+            return " ".join(["%portforward", *ports[at:]])
+    return ""
+
+
 def _refuse_slips(words: list[str]) -> None:
     """Answer what is often typed in the place of a target, with the line that was meant."""
     first, *rest = words
+    for word in words:
+        if word.endswith(";"):  # the last word has lost its own
+            raise UsageError(
+                f"'{word}' in the middle of a line.",
+                hint="a magic takes its whole line; what follows it belongs on the next one.",
+            )
     name, colon, port = first.partition(":")
     if colon and (not name or name.isdigit()):
         hint = f"name a pod before its port, as in `web {first}`."
@@ -450,6 +468,14 @@ def _refuse_slips(words: list[str]) -> None:
             hint=f"use pod/{name}, svc/{name}, deploy/{name}, or rs, sts, ds, job; "
             f"if {kind} is a namespace: -n {kind} {' '.join([name, *rest])}.",
         )
+    for at, word in enumerate(rest, 1):
+        kind, slash, _ = word.partition("/")
+        if slash and kind_of(kind):
+            raise UsageError(
+                f"a line has one target, and {word} is another.",
+                hint=f"one line for each: `%portforward {' '.join(words[:at])}`, and "
+                f"`%portforward {' '.join(words[at:])}`.",
+            )
 
 
 def _up_options(words: list[str]) -> Options:

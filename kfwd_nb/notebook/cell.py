@@ -118,7 +118,7 @@ class block:  # noqa: N801 - read as a keyword of its cell
         if outcome != "already":
             self._forward = forward
         self._shell.user_ns[self._options.name or DEFAULT_VARIABLE] = forward
-        show_forward(self._shell, forward, note_of(outcome), wait.output)
+        show_forward(self._shell, forward, note_of(forward, outcome), wait.output)
         return forward
 
     def __exit__(

@@ -1,11 +1,12 @@
-"""The Tab key on a line of ours: pods, services, namespaces, running forwards, options.
+"""The Tab key on a line of ours: pods, services, namespaces, contexts, running forwards, options.
 
 What a cluster holds is asked for on a thread, and the Tab key waits for it a bounded time; an
-answer is kept for some seconds, a late one for the next Tab.
+answer is kept for some seconds, a late one for the next Tab, and none for another cluster.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 import time
@@ -43,6 +44,9 @@ MAX_ASKING = 4
 
 Names = Callable[[str, str | None, str | None], Iterable[str]]
 """Kind, namespace and context to names: `listing.names`, and `forward` for running forwards."""
+
+Key = tuple[str, str | None, str | None]
+"""What `Names` takes."""
 
 FILES = ("-f", "--file", "--kubeconfig")
 """Options whose value is a file: IPython completes those."""
@@ -108,6 +112,8 @@ def _takes_value(word: str, options: Mapping[str, Action]) -> bool:
 def _value(option: str, options: Mapping[str, Action], word: str, context: str | None) -> Wanted:
     if option in ("-n", "--namespace"):
         return Wanted(word, kind="namespace", context=context)
+    if option == "--context":
+        return Wanted(word, kind="context")
     if option == "--hops":
         return Wanted(word, kind="forward")
     if option == "--stop":
@@ -145,18 +151,31 @@ def _positional(words: list[str], options: Mapping[str, Action]) -> list[str]:
     return found
 
 
-class KnownNames:
-    """Names from clusters, asked for in the background and kept for a while."""
+def place() -> tuple[object, ...]:
+    """Where a cluster is looked for now: another place may be another cluster."""
+    from kfwd_nb.kube.kubeconfig import announced
 
-    def __init__(self, ask: Names) -> None:
+    return announced(), os.environ.get("KUBECONFIG")
+
+
+class KnownNames:
+    """Names from clusters, asked for in the background and kept for a while.
+
+    Args:
+        ask: gives the names.
+        place: what an answer is good for; it changes when another cluster may be the one.
+    """
+
+    def __init__(self, ask: Names, place: Callable[[], object] = place) -> None:
         self._ask = ask
+        self._place = place
         self._lock = threading.Lock()
-        self._answers: dict[tuple[str, str | None, str | None], tuple[float, tuple[str, ...]]] = {}
-        self._asking: dict[tuple[str, str | None, str | None], threading.Event] = {}
+        self._answers: dict[tuple[object, Key], tuple[float, tuple[str, ...]]] = {}
+        self._asking: dict[tuple[object, Key], threading.Event] = {}
 
     def get(self, kind: str, namespace: str | None, context: str | None) -> tuple[str, ...]:
         """The names, fresh if they come in time, else those known before. Raises nothing."""
-        key = (kind, namespace, context)
+        key = (self._place(), (kind, namespace, context))
         with self._lock:
             asked, names = self._answers.get(key, (-FRESH, ()))
             if time.monotonic() - asked < FRESH:
@@ -172,10 +191,10 @@ class KnownNames:
             answered.wait(PATIENCE)
         return self._answers.get(key, (0.0, names))[1]
 
-    def _fetch(self, key: tuple[str, str | None, str | None]) -> None:
+    def _fetch(self, key: tuple[object, Key]) -> None:
         names: tuple[str, ...] = ()
         try:
-            names = tuple(self._ask(*key))
+            names = tuple(self._ask(*key[1]))
         except Exception:  # noqa: BLE001 - a Tab key that finds nothing says nothing
             names = ()
         with self._lock:

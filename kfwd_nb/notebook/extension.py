@@ -99,7 +99,7 @@ class Extension:
         if client is None or id(self._shell) in _loaded:
             return
         for forward in client.forwards():
-            forward.stop()
+            forward.stop("kfwd_nb was unloaded")
         follower.close()
 
 

@@ -141,7 +141,7 @@ class KfwdMagics(Magics):
         lost = embedded.lost.stopped if embedded.lost is not None else ()
         forwards = [each for each in client.forwards() if each.embedded]
         for forward in forwards:
-            forward.stop()
+            forward.stop("its embedded cluster was ended by %kfwd down")
         follower.refresh()
         stopped = (*lost, *(each.name for each in forwards))
         result = ClusterDown(embedded.stop(), stopped, already=already)

@@ -155,9 +155,14 @@ def debug_line(options: EnterOptions, namespace: str) -> str:
 
 
 def names(kind: str, namespace: str | None, context: str | None) -> tuple[str, ...]:
-    """The names of all objects of a kind, for completion; see `kube.completing.names`."""
-    from kfwd_nb.kube import completing
+    """The names of all objects of a kind, for completion; see `kube.completing.names`.
 
+    `context` is a kind, too: of those that can be named, whatever cluster they lead to.
+    """
+    from kfwd_nb.kube import completing, kubeconfig
+
+    if kind == "context":
+        return kubeconfig.contexts()
     return completing.names(kind, _access(context), namespace)
 
 

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 from IPython.core.magic import Magics, line_cell_magic, magics_class
 
-from kfwd_nb.errors import KfwdError, NotFoundError, UsageError
+from kfwd_nb.errors import KfwdError, NoPortError, NotFoundError, UsageError
 from kfwd_nb.notebook.arguments import (
     ForwardOptions,
     ShowOptions,
     StopOptions,
     asks_for_help,
     parse_portforward,
+    second_target,
 )
 from kfwd_nb.notebook.embedded import embedded
 from kfwd_nb.notebook.live import INTERVAL, EveryForward, Followed, LiveTable, Source, follower
@@ -37,12 +38,8 @@ if TYPE_CHECKING:
     from kfwd_nb.notebook.results import Forwards, Stopped
     from kfwd_nb.notebook.shown import Shown
 
-NOTES: dict[Outcome, str] = {
-    "started": "",
-    "already": "already forwarding",
-    "replaced": "replaced the forward that was there",
-}
-"""What the table says above its rows, for each way in which a forward came to be."""
+MAX_NAMED = 8
+"""Forwards that a hint names."""
 
 
 @magics_class
@@ -70,7 +67,8 @@ class PortforwardMagics(Magics):
             fwd = %portforward deploy/api :http
             %portforward                      all forwards and their connections, live
             %portforward --stop web           stop by name, target or local port; or: all
-            %portforward --hops web           its way drawn, live: where the octets are, what stands
+            %portforward --stop               stop the only one there is
+            %portforward --hops web           its way drawn, live: where the bytes are, what stands
             %portforward --dashboard          the same, to handle with the mouse
             %portforward --watch              in a terminal: redraw until Ctrl-C
 
@@ -113,7 +111,7 @@ class PortforwardMagics(Magics):
     def _start(self, options: ForwardOptions) -> Forward:
         wait = Wait(self._shell)
         forward, outcome = start(options, Notice(self._shell), wait)
-        show = partial(show_forward, self._shell, forward, note_of(outcome), wait.output)
+        show = partial(show_forward, self._shell, forward, note_of(forward, outcome), wait.output)
         self._shown.present(forward, show)
         return forward
 
@@ -222,6 +220,8 @@ def start(options: ForwardOptions, notice: Notice, wait: Wait) -> tuple[Forward,
     except NotFoundError as error:
         if options.kubeconfig is None and (hint := _hint_elsewhere(options)):
             error.hint = hint
+        elif isinstance(error, NoPortError) and (line := second_target(options.ports)):
+            error.hint = f"{error.hint or ''} If that is another target: `{line}`.".strip()
         raise
     finally:
         notice.over()
@@ -249,15 +249,16 @@ def _hint_elsewhere(options: ForwardOptions) -> str:
 def select(what: str, forwards: Sequence[Forward]) -> list[Forward]:
     """The forwards that `--stop` means: by name, target or local port, or `all`.
 
+    Where only one runs, or none, nothing need be said.
+
     Raises:
-        UsageError: none is meant.
+        UsageError: none is meant, or nobody knows which.
     """
-    running = ", ".join(each.name for each in forwards)
-    hint = f"running: {running}." if running else "nothing is forwarded in this kernel."
+    if what == "all" or (not what and len(forwards) <= 1):
+        return list(forwards)
+    hint = _running(forwards)
     if not what:
         raise UsageError("--stop needs a name, a target, a local port, or all.", hint=hint)
-    if what == "all":
-        return list(forwards)
     tests: tuple[Callable[[Forward], bool], ...] = (
         lambda each: each.name == what,
         lambda each: any(str(port.local) == what for port in each.ports),
@@ -280,9 +281,18 @@ def one_of(what: str, forwards: Sequence[Forward]) -> Forward:
         chosen = select(what, forwards)
     if len(chosen) == 1:
         return chosen[0]
-    running = ", ".join(each.name for each in forwards)
-    hint = f"running: {running}." if running else "nothing is forwarded in this kernel."
-    raise UsageError("--hops needs the name, target or local port of one forward.", hint=hint)
+    raise UsageError(
+        "--hops needs the name, target or local port of one forward.", hint=_running(forwards)
+    )
+
+
+def _running(forwards: Sequence[Forward]) -> str:
+    """A hint that names the forwards that run, and tells them apart."""
+    if not forwards:
+        return "nothing is forwarded in this kernel."
+    named = [f"{each.name} ({each.described})" for each in forwards[:MAX_NAMED]]
+    more = f" and {len(forwards) - MAX_NAMED} more" if len(forwards) > MAX_NAMED else ""
+    return f"running: {', '.join(named)}{more}."
 
 
 def others(
@@ -303,9 +313,14 @@ def _target(text: str) -> str | None:
         return None
 
 
-def note_of(outcome: Outcome) -> str:
-    """What a new table says above its rows: what would catch its connections, how it came to be."""
-    return "\n".join(filter(None, (proxy_warning(os.environ), NOTES[outcome])))
+def note_of(forward: Forward, outcome: Outcome) -> str:
+    """What a new table says above its rows: how it came to be, what would catch its connections."""
+    came = {
+        "started": "",
+        "already": "already forwarding",
+        "replaced": f"replaced {forward.replaced} by {forward.name} ({forward.described})",
+    }
+    return "\n".join(filter(None, (came[outcome], proxy_warning(os.environ))))
 
 
 def show_forward(

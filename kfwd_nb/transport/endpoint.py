@@ -29,6 +29,10 @@ Address = tuple[int, int, int, str, Any]
 """An element of what `getaddrinfo` finds."""
 
 
+class NoServerError(UnavailableError):
+    """The machine is there, and refuses: no program listens on that port."""
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """One server, and the way to it.
@@ -66,7 +70,8 @@ async def dial(
         What the server has chosen of `alpn`; None where it did not choose, and without TLS.
 
     Raises:
-        UnavailableError: nobody answers there, or not in time, or a proxy refuses (`ProxyError`).
+        UnavailableError: nobody answers there (`NoServerError` if it is refused), or not in time,
+            or a proxy refuses (`ProxyError`).
         LostError: TLS fails.
         ConfigError: the proxy's URL, or the name of the server's certificate, is none.
     """
@@ -85,6 +90,8 @@ async def dial(
         raise UnavailableError(f"{endpoint} does not answer.") from None
     except UnicodeError:
         raise UnavailableError(f"{endpoint.host} is no name that a host can have.") from None
+    except ConnectionRefusedError as error:
+        raise NoServerError(f"nobody answers at {endpoint}: {error.strerror}.") from None
     except OSError as error:
         raise UnavailableError(
             f"nobody answers at {endpoint}: {error.strerror or error}."
@@ -105,8 +112,9 @@ async def connect_tcp(host: str, port: int) -> socket.socket:
 
     Raises:
         OSError: none answers; of the last one.
+        LostError: the process is ending.
     """
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    found = await _addresses(host, port)
     left = deque(_alternating(found))
     trying: set[asyncio.Task[socket.socket]] = set()
     done: set[asyncio.Task[socket.socket]] = set()
@@ -129,6 +137,13 @@ async def connect_tcp(host: str, port: int) -> socket.socket:
         raise failure
     finally:
         await _give_up(trying | done)
+
+
+async def _addresses(host: str, port: int) -> Sequence[Address]:
+    try:
+        return await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except RuntimeError:  # it is asked on a thread, and a process that ends begins no more work
+        raise LostError("this process ends.") from None
 
 
 async def _connected(address: Address) -> socket.socket:

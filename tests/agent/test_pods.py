@@ -14,7 +14,7 @@ from agent.nodes import echo_pod, make_pod, python_pod, ready, running_node, sle
 
 from kfwd_nb.agent.runtime import SandboxError
 from kfwd_nb.errors import NotFoundError, UnavailableError
-from kfwd_nb.kube.objects import PID_ANNOTATION, condition
+from kfwd_nb.kube.objects import PID_ANNOTATION, ContainerStatus, condition
 
 pytestmark = pytest.mark.chain
 
@@ -48,10 +48,16 @@ async def test_a_container_that_is_killed_is_started_again(node):
 async def test_a_container_that_fails_says_its_last_lines(node):
     command = 'echo first; echo "no such table: users" >&2; exit 3'
     await node.pods.put(make_pod("web", "sh", "-c", command))
-    waiting = await until(lambda: state_of(node).state.get("waiting", {}).get("message"))
-    assert "exit code 3" in waiting
-    assert "no such table: users" in waiting
-    assert state_of(node).state["waiting"]["reason"] == "CrashLoopBackOff"
+
+    def crashed() -> ContainerStatus | None:
+        status = state_of(node)
+        return status if status.state.get("waiting", {}).get("message") else None
+
+    status = await until(crashed)
+    assert status.state["waiting"]["reason"] == "CrashLoopBackOff"
+    last = status.last_state["terminated"]
+    assert last["exitCode"] == 3
+    assert "no such table: users" in last["message"]
     assert worker_of(node).pod.status.phase == "Running"
 
 

@@ -109,22 +109,26 @@ def test_a_mistake_is_said_in_the_clusters_words(shown):
     assert lab.errors == []
 
 
-def test_a_click_acts_while_a_cell_blocks(shown):
-    """Comm messages go by a subshell (JEP 91): JupyterLab opens one for widgets."""
+def test_a_click_acts_while_a_cell_blocks_and_in_a_page_that_is_loaded_again_too(shown):
+    """Comm messages go by a subshell (JEP 91): JupyterLab opens one for widgets, in each page."""
     lab = shown(
         "from pathlib import Path\nimport time\nwhile not Path('go').exists(): time.sleep(0.05)"
     )
+    go = lab.lab.server.root / "go"
     start(lab, "web", "80")
     lab.board.locator(".state.listening").wait_for()
-    lab.run(2)
-    lab.runs(2)
-    lab.board.locator("td.actions button", has_text="Stop").click()
-    lab.board.locator(".state.stopped").wait_for()
-    lab.runs(2)  # still
-    go = lab.lab.server.root / "go"
-    go.touch()
-    lab.ran(2)
-    go.unlink()
+    lab.save()
+    for what, state in (("Stop", "stopped"), ("Restart", "listening")):
+        lab.run(2)
+        lab.runs(2)
+        lab.board.locator("td.actions button", has_text=what).click()
+        lab.board.locator(f".state.{state}").wait_for()
+        lab.runs(2)  # still
+        go.touch()
+        lab.ran(2)
+        go.unlink()
+        lab.load()
+        lab.board.locator(f".state.{state}").wait_for()
 
 
 def test_rows_are_searched_and_sorted(shown):

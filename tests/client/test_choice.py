@@ -84,7 +84,7 @@ def test_whom_a_connection_may_be_given_to(one, may):
         (pod("going", going=True), False),
         (pod("done", phase="Succeeded"), True),
         (pod("failed", phase="Failed"), True),
-        (pod("crashing", containers=[CRASHED]), True),
+        (pod("crashing", containers=[CRASHED]), False),
         (pod("no-image", phase="Pending", containers=[{"waiting": {"reason": "ErrImagePull"}}]), 1),
         (pod("x", phase="Pending", containers=[{"waiting": {"reason": "ContainerCreating"}}]), 0),
     ],

@@ -10,6 +10,7 @@ from peers.plain import connect, echo
 from peers.relay import TOKEN, a_pod, until, write_kubeconfig
 
 from kfwd_nb.client import forward, forward_or_existing, forwards, restart
+from kfwd_nb.client.dialer import GONE
 from kfwd_nb.errors import (
     ConfigError,
     KfwdError,
@@ -20,6 +21,7 @@ from kfwd_nb.errors import (
     UnavailableError,
     UsageError,
 )
+from kfwd_nb.kube.kubeconfig import announce
 
 pytestmark = pytest.mark.chain
 
@@ -223,6 +225,18 @@ def test_a_relay_that_is_gone_for_good_is_named_for_each_connection(relay, kubec
         relay.start()
         with connect(fwd.local_port) as sock:
             assert echo(sock, b"x") == b"x"
+
+
+def test_an_embedded_cluster_that_is_gone_is_named_with_its_cure(relay, kubeconfig):
+    announce(kubeconfig)
+    with forward("web", ":7") as fwd:
+        relay.stop()
+        until(lambda: fwd.reason == GONE)
+        with connect(fwd.local_port) as sock, pytest.raises(ConnectionResetError):
+            sock.recv(1)
+        until(lambda: fwd.totals.failed == 1)
+        assert fwd.connections()[-1].reason == GONE
+        assert [each.text for each in fwd.log() if each.kind == "trouble"][-1] == GONE
 
 
 def test_many_connections_at_once_share_one_new_tunnel(relay, kubeconfig):

@@ -16,7 +16,7 @@ from peers.relay import CLOSED, NEVER, a_pod, until
 from kfwd_nb.client import Totals, books, forward, forwards
 from kfwd_nb.client.reasons import Reason
 from kfwd_nb.client.switch_interval import WHILE_FORWARDING
-from kfwd_nb.errors import ListenError, UsageError
+from kfwd_nb.errors import ListenError, LostError, UsageError
 
 pytestmark = pytest.mark.chain
 
@@ -121,7 +121,8 @@ def test_the_same_line_gives_the_same_forward_and_its_connections_live(relay, ku
 def test_other_options_under_the_same_name_replace_it(relay, kubeconfig):
     first = forward("web", ":7", name="mine")
     second = forward("svc/api", ":7", name="mine")
-    assert first.state == "stopped"
+    assert second.replaced == f"mine (pod/web 127.0.0.1:{first.local_port} -> 7)"
+    assert (first.state, first.reason) == ("stopped", "a forward to svc/api took its place")
     assert forwards() == [second]
     with pytest.raises(ConnectionRefusedError):
         connect(first.local_port)
@@ -432,6 +433,20 @@ def test_a_url_of_a_forward_with_several_ports_wants_to_know_which(relay, kubeco
             fwd.url()
         with pytest.raises(UsageError):
             fwd.url(remote=80)
+
+
+def test_a_forward_that_was_stopped_has_no_url_and_says_how_to_start_another(relay, kubeconfig):
+    fwd = forward("web", ":7", namespace="default")
+    fwd.stop("nobody needs it")
+    for ask in (fwd.url, fwd.browser_link, lambda: fwd.link, fwd.open):
+        with pytest.raises(LostError, match=r"^web was stopped: nobody needs it\.") as caught:
+            ask()
+        assert "`%portforward pod/web :7`" in str(caught.value.hint)
+    without = forward("web")
+    without.stop()
+    with pytest.raises(LostError, match=r"^web was stopped\.") as caught:
+        without.open(7)
+    assert '`forward("pod/web")`' in str(caught.value.hint)
 
 
 def test_a_port_that_another_forward_of_ours_holds_names_it(relay, kubeconfig):

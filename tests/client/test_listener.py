@@ -133,15 +133,17 @@ def test_an_address_that_is_not_ours(address):
 
 
 @pytest.mark.parametrize(
-    ("code", "words"),
+    ("code", "port", "words", "hint"),
     [
-        (errno.EACCES, "may not bind ports below 1024"),
-        (errno.EPERM, "may not bind ports below 1024"),
-        (errno.EADDRNOTAVAIL, "is no address of this machine"),
-        (errno.ENOBUFS, os.strerror(errno.ENOBUFS)),
+        (errno.EACCES, 443, "may not bind ports below 1024", "8443:443, or :443"),
+        (errno.EPERM, 443, "may not bind ports below 1024", "8443:443, or :443"),
+        (errno.EACCES, 8443, os.strerror(errno.EACCES), "another local port, or :443"),
+        (errno.EADDRNOTAVAIL, 443, "is no address of this machine", "0.0.0.0 is every address"),
+        (errno.ENOBUFS, 443, os.strerror(errno.ENOBUFS), "another local port, or :443"),
     ],
 )
-def test_what_the_system_says_in_a_persons_words(code, words):
-    error = listen_error(OSError(code, os.strerror(code)), "127.0.0.1", 80, 80)
+def test_what_the_system_says_in_a_persons_words(code, port, words, hint):
+    error = listen_error(OSError(code, os.strerror(code)), "127.0.0.1", port, 443)
     assert words in error.what
+    assert hint in (error.hint or "")
     assert error.where == "client"

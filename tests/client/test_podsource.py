@@ -243,13 +243,42 @@ async def test_but_for_so_long_as_was_said():
 
 
 async def test_a_pod_that_cannot_be_is_not_waited_for():
-    crashing = pod("api-1", phase="Pending", ready=False)
-    crashing.status.container_statuses = [
+    without_image = pod("api-1", phase="Pending", ready=False)
+    without_image.status.container_statuses = [
         ContainerStatus(name="c", state={"waiting": {"reason": "ImagePullBackOff"}})
     ]
-    async with Bench(Server(crashing)) as bench:
+    async with Bench(Server(without_image)) as bench:
         with pytest.raises(UnavailableError, match="ImagePullBackOff"):
             await bench.source.start()
+
+
+def crashing(name: str) -> Pod:
+    """One whose container has ended and will be started again, as a kubelet reports it."""
+    made = pod(name, ready=False)
+    made.status.container_statuses = [
+        ContainerStatus(
+            name="c",
+            state={"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}},
+            last_state={"terminated": {"reason": "Error", "exitCode": 137}},
+        )
+    ]
+    return made
+
+
+async def test_a_container_that_is_started_again_by_itself_is_waited_for():
+    async with Bench(server := Server(crashing("api-1"))) as bench:
+        starting = asyncio.create_task(bench.source.start())
+        await until(lambda: bench.waits)
+        assert "CrashLoopBackOff: back-off 10s, exit code 137" in bench.waits[-1].why
+        assert not starting.done()
+        server.put(pod("api-1"))
+        assert (await asyncio.wait_for(starting, 20)).ready
+
+
+async def test_and_named_with_its_last_end_if_it_does_not_come():
+    async with Bench(Server(crashing("api-1"))) as bench:
+        with pytest.raises(UnavailableError, match=r"status=CrashLoopBackOff .* exit code 137"):
+            await bench.source.start(0.0)
 
 
 async def test_a_pod_that_is_not_there_is_named_with_its_neighbours():

@@ -133,6 +133,18 @@ def test_a_context_that_nobody_has(places):
     assert caught.value.hint == 'did you mean "embedded"?'
 
 
+def test_a_file_that_is_found_twice_is_named_once_with_the_contexts_that_there_are(places):
+    places.fill("embedded")
+    places.env(announced(), places.write("mine"))
+    with pytest.raises(ConfigError) as caught:
+        load(context="nosuch")
+    assert caught.value.what == (
+        f'no context "nosuch" in the embedded cluster and KUBECONFIG {announced()}, '
+        f"KUBECONFIG {places.folder / 'mine'}."
+    )
+    assert caught.value.hint == 'known: "embedded", "mine".'
+
+
 def test_several_files_of_which_some_are_not_there(places):
     places.env(places.folder / "nowhere", "", places.write("first"), places.write("second"))
     assert load().server == "https://first:6443"

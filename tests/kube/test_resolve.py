@@ -240,6 +240,9 @@ WAITING = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}}
          "Evicted: disk full"),
         (pod(ready=None, container_statuses=[ContainerStatus(name="main", state=WAITING)]),
          "CrashLoopBackOff", 'container "main" CrashLoopBackOff: back-off 10s'),
+        (pod(ready=None, container_statuses=[ContainerStatus(name="main", state=WAITING,
+            last_state={"terminated": {"reason": "Error", "exitCode": 137}})]),
+         "CrashLoopBackOff", 'container "main" CrashLoopBackOff: back-off 10s, exit code 137'),
         (pod(phase="Succeeded", ready=None, container_statuses=[ContainerStatus(
             name="main", state={"terminated": {"reason": "Completed", "exitCode": 0}})]),
          "Succeeded", 'container "main" Completed: exit code 0'),

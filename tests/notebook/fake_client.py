@@ -43,9 +43,15 @@ class Forward:
     revision: int = 0
     parameters: tuple = ()
     throughput: Throughput = field(default_factory=Throughput)
+    replaced: str = ""
     held: list[Connection] = field(default_factory=list)
     forgotten: Totals = field(default_factory=Totals)
     forgotten_reasons: Counter[Reason] = field(default_factory=Counter)
+
+    @property
+    def described(self) -> str:
+        ways = ", ".join(f"{each.address}:{each.local} -> {each.remote}" for each in self.ports)
+        return f"{self.target} {ways}"
 
     @property
     def local_port(self) -> int:
@@ -117,15 +123,15 @@ def forward_or_existing(target: str, *ports: str, name: str | None = None, **opt
         now = time.time()
         waits(Waiting(f"{parse_target(target)} to run", "it is created", now - 2, now + 58))
     parameters = (target, ports, tuple(sorted(options.items(), key=repr)))
-    outcome = "started"
+    outcome, replaced = "started", ""
     for each in forwards():
         if each.parameters == parameters and name in (None, each.name):
             return each, "already"
         if each.name == name:
             each.stop()
-            outcome = "replaced"
+            outcome, replaced = "replaced", f"{each.name} ({each.described})"
     forward = make(target, *ports, name=name or target)
-    forward.parameters = parameters
+    forward.parameters, forward.replaced = parameters, replaced
     _running.append(forward)
     return forward, outcome
 

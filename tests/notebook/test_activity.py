@@ -14,14 +14,12 @@ from jupyter_client import BlockingKernelClient
 from peers.jupyter_server import JupyterServer, run
 
 from kfwd_nb.cluster import MiniCluster
-from kfwd_nb.notebook import hop_live
-from kfwd_nb.notebook.live import INTERVAL
 
 pytestmark = pytest.mark.notebook
 
-IDLE = 3 * max(INTERVAL, hop_live.INTERVAL)
-"""Seconds in which each thing that is shown is looked at several times. That nothing is said takes
-time to be seen; that something would be heard, the end of the test shows."""
+LOOKS = 4
+"""Looks at each thing that is shown, of which the last is not over yet. That nothing is said needs
+some of them; that something would be heard, the end of the test shows."""
 
 SHOWN = """
 %load_ext kfwd_nb
@@ -32,6 +30,19 @@ display(kfwd_nb.Dashboard())
 held = socket.create_connection(("127.0.0.1", fwd.local_port))
 held.sendall(b"x"); held.recv(1)
 """
+
+COUNTED = """
+ask = fwd.hops_soon
+
+def asked():
+    with open({file!r}, "a") as looks:
+        looks.write("a look\\n")
+    return ask()
+
+fwd.hops_soon = asked
+"""
+"""Cells that ask how often would be activity. The hops are asked for once in several looks at the
+tables, by the same thread: what is counted here is the least."""
 
 
 @pytest.fixture
@@ -58,13 +69,16 @@ def settled(server: JupyterServer) -> list[Any]:
 
 
 def test_an_idle_forward_is_no_activity(
-    server: JupyterServer, eventually: Callable[..., bool]
+    server: JupyterServer, eventually: Callable[..., bool], tmp_path: Path
 ) -> None:
+    looks = tmp_path / "looks"
     kernel: BlockingKernelClient = server.start_kernel()
     run(kernel, SHOWN)
+    run(kernel, COUNTED.format(file=str(looks)))
     port = int(run(kernel, "print(fwd.local_port)"))
     before = settled(server)
-    time.sleep(IDLE)
+    looks.write_text("")
+    assert eventually(lambda: len(looks.read_text().splitlines()) >= LOOKS, 60)
     assert last_activity(server) == before
     with socket.create_connection(("127.0.0.1", port)) as used:
         used.sendall(b"y")

@@ -18,6 +18,7 @@ from kfwd_nb.notebook.arguments import (
     parse_block,
     parse_kfwd,
     parse_portforward,
+    second_target,
     split,
 )
 from kfwd_nb.ports import Target
@@ -62,6 +63,7 @@ WEB = Target("pod", "web")
             ForwardOptions(WEB, (":80",), as_user="ann", as_groups=("a", "b")),
         ),
         ("web :80;", ForwardOptions(WEB, (":80",))),
+        ("web 8105:80;  # quietly", ForwardOptions(WEB, ("8105:80",))),
         ("web :80 ;", ForwardOptions(WEB, (":80",))),
         ("web :80  # the page", ForwardOptions(WEB, (":80",))),
         (r"web :80 --kubeconfig C:\kube\c", ForwardOptions(WEB, (":80",), kubeconfig=r"C:\kube\c")),
@@ -119,6 +121,12 @@ def test_portforward_refuses(line: str, said: str) -> None:
         ("web:8080:80", "invalid target 'web:8080:80'.", "`web 8080:80`"),
         ("'' :80", "no target given.", "`web :80`"),
         ("8080:80", "no target given.", "`web 8080:80`"),
+        ("web 8105:80; x = 1", "'8105:80;' in the middle", "belongs on the next one"),
+        (
+            "web :80 svc/db :5432",
+            "a line has one target, and svc/db is another.",
+            "`%portforward web :80`, and `%portforward svc/db :5432`",
+        ),
         ("staging/web :80", "'staging' is no resource kind", "-n staging web :80"),
     ],
 )
@@ -127,6 +135,20 @@ def test_a_slip_is_answered_with_what_was_meant(line: str, said: str, hint: str)
         parse_portforward(line)
     assert caught.value.what.startswith(said)
     assert hint in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("ports", "line"),
+    [
+        ((":80", "db", ":5432"), "%portforward db :5432"),
+        ((":80", ":7", "svc", "db", "5432"), "%portforward svc db 5432"),
+        ((":80", "http"), ""),
+        (("http", ":80"), ""),
+        ((":80", ":http", "7"), ""),
+    ],
+)
+def test_a_name_among_the_ports_may_be_another_target(ports: tuple[str, ...], line: str) -> None:
+    assert second_target(ports) == line
 
 
 @pytest.mark.parametrize(

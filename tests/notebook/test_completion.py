@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
+from kfwd_nb.errors import KfwdError
 from kfwd_nb.kube.completing import PREFIXES
+from kfwd_nb.kube.kubeconfig import announce
 from kfwd_nb.kube.typed_options import DIALECTS
 from kfwd_nb.notebook.arguments import KFWD_COMMANDS
-from kfwd_nb.notebook.completion import MAX_ASKING, PATIENCE, KnownNames, Wanted, wanted
+from kfwd_nb.notebook.completion import MAX_ASKING, PATIENCE, KnownNames, Wanted, place, wanted
 
 pytestmark = pytest.mark.pure
 
@@ -40,7 +43,8 @@ ANY = PREFIXES
         ("%portforward -n st", Wanted("st", kind="namespace")),
         ("%portforward --stop w", Wanted("w", ("all",), "forward")),
         ("%portforward --loop ", Wanted("", ("thread", "kernel"))),
-        ("%portforward --context ki", Wanted("ki")),
+        ("%portforward --context ki", Wanted("ki", kind="context")),
+        ("%kfwd status --context ", Wanted("", kind="context")),
         ("%portforward --kubeconfig ~/", None),
         ("%kfwd up -f po", None),
         ("%kfwd ", Wanted("", KFWD_COMMANDS)),
@@ -85,6 +89,37 @@ def test_an_answer_is_kept_for_a_while() -> None:
     assert names.get("pod", None, None) == ("web", "db")
     assert names.get("pod", "staging", None) == ("web", "db")
     assert asked == [("pod", None, None), ("pod", "staging", None)]
+
+
+def test_what_one_cluster_has_said_is_no_answer_of_another() -> None:
+    places = {"none": (), "up": ("web", "db")}
+    here = "none"
+
+    def ask(*key: str | None) -> tuple[str, ...]:
+        if here == "none":
+            raise KfwdError("no cluster found.")
+        return places[here]
+
+    names = KnownNames(ask, lambda: here)
+    assert names.get("pod", None, None) == ()
+    here = "up"
+    assert names.get("pod", None, None) == ("web", "db")
+    here = "none"
+    assert names.get("pod", None, None) == ()
+
+
+def test_another_cluster_is_another_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", "/one")
+    before = place()
+    assert place() == before
+    monkeypatch.setenv("KUBECONFIG", "/other")
+    assert place() != before
+    monkeypatch.setenv("KUBECONFIG", "/one")
+    announce(Path("/embedded"))
+    try:
+        assert place() != before
+    finally:
+        announce(None)
 
 
 def test_a_slow_cluster_costs_a_bounded_time_and_answers_the_next_tab() -> None:

@@ -99,6 +99,7 @@ def test_in_a_kernel(up_kernel: Any, survivors: Callable[..., Any]) -> None:
     assert "ended: refuse default/web:80" in kernel.ok("%kfwd fault mend web 80").text
     assert "ended: cut node/node-2" in kernel.ok("%kfwd fault --clear").text
     assert "no fault" in kernel.ok("%kfwd fault --clear").text
+    assert "listening" in kernel.ok("%kfwd fault kill web\n%portforward web :80").text
     kernel.ok("%kfwd fault stop node/node-1")
     family = kernel.family()
     kernel.ok("%kfwd down")

@@ -175,6 +175,7 @@ MISTAKES = [
     ("%portforward web :80 -n stagin", "stagin", '"staging"'),
     ("%portforward web :80 --context nowhere", 'no context "nowhere"', "kfwd-"),
     ("%portforward web :nosuch", "nosuch", ""),
+    ("%portforward web :80 db :5432", "'web' does not have a named port 'db'", "db :5432`"),
     ("%portforward web 70000:80", "invalid port format '70000:80'", "8080:80"),
     ("%portforward svc/api :81", "Service api does not have a service port 81", ""),
     ("%kfwd pods -n stagin", 'Namespace "stagin" not found', '"staging"'),

@@ -34,12 +34,21 @@ embedded.start = start
 """
 
 
+def tab(kernel: Any, line: str) -> list[str]:
+    kernel.client.complete(line)
+    return kernel.client.get_shell_msg(timeout=10)["content"]["matches"]
+
+
 def test_up_and_down(
-    new_kernel: Callable[..., Any], survivors: Callable[..., Any], tmp_path: Path
+    new_kernel: Callable[..., Any],
+    survivors: Callable[..., Any],
+    eventually: Callable[..., bool],
+    tmp_path: Path,
 ) -> None:
     own = tmp_path / "config"
     kernel = new_kernel(KUBECONFIG=str(own))
     kernel.ok("%load_ext kfwd_nb")
+    assert "web" not in tab(kernel, "%portforward w")
     kernel.ok(TELLS_ITS_BEGINNING)
     run = kernel.ok("cluster = %kfwd up")
     told = [each["msg_type"] for each in run.messages]
@@ -50,6 +59,9 @@ def test_up_and_down(
     for each in ("is ready after", "isolation ", "default/web", "%portforward web :80"):
         assert each in last
 
+    assert eventually(lambda: tab(kernel, "%portforward w") == ["web"], 20)
+    (context,) = tab(kernel, "%portforward web :80 --context ")
+    assert context.startswith("kfwd-")
     folder, family = folder_of(kernel), kernel.family()
     assert folder.is_dir()
     assert len(family) >= 4
@@ -59,6 +71,12 @@ def test_up_and_down(
     assert survivors(family) == []
     assert not folder.exists()
     assert kernel.ok("print(web.state, os.environ['KUBECONFIG'])").printed == f"stopped {own}\n"
+    for ask in ("web.url()", "web.link"):
+        run = kernel.run(ask)
+        assert run.lines[0] == "web was stopped: its embedded cluster was ended by %kfwd down."
+        assert "`%portforward pod/web :80`" in run.lines[1]
+        assert len(run.lines) == 2
+    assert "stopped: its embedded cluster was ended" in kernel.ok("web").text
     again = kernel.ok("%kfwd down").text  # a teardown cell can be run twice
     assert "there is no embedded cluster" in again
     kernel.ok("%kfwd up")
@@ -109,6 +127,25 @@ def test_a_cluster_that_dies_is_not_mistaken_for_none(
     up = kernel.ok("%kfwd up").text
     (isolation,) = [line for line in up.splitlines() if "isolation " in line]
     assert isolation in kernel.ok("%kfwd status").text.splitlines()
+
+
+def test_a_table_says_that_its_cluster_is_gone_before_a_magic_does(
+    new_kernel: Callable[..., Any], eventually: Callable[..., bool]
+) -> None:
+    kernel = new_kernel()
+    kernel.ok("%load_ext kfwd_nb")
+    kernel.ok("%kfwd up")
+    kernel.ok("%portforward web :80")
+    (supervisor,) = psutil.Process(kernel.pid).children()
+    supervisor.kill()
+
+    def says_so(message: dict[str, Any]) -> bool:
+        text = message["content"].get("data", {}).get("text/plain", "")
+        return "embedded cluster of this process has ended; `%kfwd up` starts another" in text
+
+    assert says_so(kernel.listen(20, until=says_so)[-1])
+    assert eventually(lambda: kernel.family() == [], 20)
+    assert " has ended: the cluster's supervisor ended" in kernel.run("%kfwd status").lines[0]
 
 
 def test_interrupt_while_it_starts(

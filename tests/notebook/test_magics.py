@@ -18,6 +18,11 @@ def kernel(fake_kernel: Any) -> Any:
     return fake_kernel
 
 
+def local_ports(kernel: Any, *names: str) -> list[str]:
+    """Those of forwards that are variables of the notebook."""
+    return [kernel.ok(f"print({name}.local_port)").printed.strip() for name in names]
+
+
 def only(run: Any) -> str:
     """The text of the run's one display."""
     assert len(run.displays) == 1, run.text
@@ -98,7 +103,9 @@ def test_the_same_line_gives_the_same_forward(kernel: Any) -> None:
     kernel.ok("c = %portforward web :80 --name page")
     run = kernel.ok("d = %portforward web :81 --name page")
     (shown,) = run.first_displays
-    assert shown["content"]["data"]["text/plain"].startswith("replaced the forward")
+    first = shown["content"]["data"]["text/plain"].splitlines()[0]
+    old, new = (f"page (pod/web 127.0.0.1:{n} -> {{}})" for n in local_ports(kernel, "c", "d"))
+    assert first == f"replaced {old.format(80)} by {new.format(81)}"
     assert kernel.ok("print(a.state, c.state, d.state)").printed == "listening stopped listening\n"
 
 
@@ -345,16 +352,24 @@ def test_help_can_be_asked_for_as_in_a_terminal(kernel: Any, line: str) -> None:
 
 
 def test_stop_says_what_is_left_and_what_there_is(kernel: Any) -> None:
-    kernel.ok("%portforward web :80 --name a\n%portforward web :81 --name b")
+    kernel.ok("a = %portforward web :80 --name a\nb = %portforward web :81 --name b")
+    a, b = local_ports(kernel, "a", "b")
     run = kernel.run("%portforward --stop")
     assert run.lines == [
         "--stop needs a name, a target, a local port, or all.",
-        "hint: running: a, b.",
+        f"hint: running: a (pod/web 127.0.0.1:{a} -> 80), b (pod/web 127.0.0.1:{b} -> 81).",
     ]
     assert "lead" not in kernel.ok("%portforward --stop a").text
     kernel.ok("%portforward web :80 --name web")
     said = kernel.ok("%portforward --stop web").text
     assert "stopped: web (1 other leads to pod/web: b)" in said
+
+
+def test_the_only_one_is_stopped_without_its_name(kernel: Any) -> None:
+    assert "nothing to stop" in kernel.ok("%portforward --stop").text
+    kernel.ok("fwd = %portforward web :80")
+    assert "stopped: pod/web" in kernel.ok("%portforward --stop").text
+    assert kernel.ok("print(fwd.state)").printed == "stopped\n"
 
 
 def test_loading_is_silent_and_imports_nothing_that_can_wait(

@@ -174,7 +174,7 @@ async def test_a_pod_that_crashes_again_and_again_says_why(bench: Any, until: An
         await (await bench.tunnel()).connect("web.default.pod:80")
     assert caught.value.what == (
         "unable to forward port because pod is not running. Current status=CrashLoopBackOff "
-        '(pod "web": container "main" CrashLoopBackOff: no such file: nosuch).'
+        '(pod "web": container "main" CrashLoopBackOff: exit code 127, no such file: nosuch).'
     )
 
 

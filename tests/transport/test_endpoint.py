@@ -48,6 +48,12 @@ async def proxy(authority, monkeypatch) -> AsyncIterator[Callable[..., object]]:
 SCHEMES = pytest.mark.parametrize("scheme", ["http", "https", "socks5", "socks5h"])
 
 
+async def test_a_process_that_ends_connects_no_more():
+    await asyncio.get_running_loop().shutdown_default_executor()
+    with pytest.raises(LostError, match="this process ends"):
+        await endpoint_module.connect_tcp("127.0.0.1", 443)
+
+
 @SCHEMES
 async def test_an_api_request_and_an_upgrade_go_through_a_proxy(proxy, scheme, server, client_tls):
     url, made = await proxy(scheme)

@@ -139,6 +139,15 @@ class Dashboard(anywidget.AnyWidget):
         self.on_msg(self._heard)
         follower.follow(self)
 
+    def open(self) -> None:
+        """See `ipywidgets.Widget.open`."""
+        super().open()
+        # ipykernel 7.4 sends what a page says to the subshell that was last to say something on the
+        # comm: mostly the main one, which waits for the running cell, or one that is gone with its
+        # page. The page names one of its own, which acts at once.
+        if hasattr(self.comm, "_reply_subshell_for"):
+            self.comm._reply_subshell_for = lambda _, named: named
+
     # -- display ----------------------------------------------------------------------------------
 
     def show(self) -> None:
