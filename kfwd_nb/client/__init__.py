@@ -4,7 +4,7 @@ from kfwd_nb.client.connection import Connection, ConnectionState, Totals
 from kfwd_nb.client.events import Event, EventKind
 from kfwd_nb.client.forward import Forward, ForwardParameters
 from kfwd_nb.client.listener import ForwardedPort
-from kfwd_nb.client.registry import forward, forward_or_existing, forwards, restart
+from kfwd_nb.client.registry import end, forward, forward_or_existing, forwards, restart
 
 __all__ = [
     "Connection",
@@ -15,6 +15,7 @@ __all__ = [
     "ForwardParameters",
     "ForwardedPort",
     "Totals",
+    "end",
     "forward",
     "forward_or_existing",
     "forwards",

@@ -36,6 +36,13 @@ def forwards() -> list[Forward]:
         return list(_running.values())
 
 
+def end(reason: str) -> None:
+    """The process ends: stop the forwards whose loop still runs then."""
+    for each in forwards():
+        if each.parameters.loop == "thread":
+            each.stop(reason)
+
+
 class Options(TypedDict, total=False):
     """The options of `forward`, which documents them."""
 

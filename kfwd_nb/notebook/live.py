@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import logging
 import os
+import sys
 import threading
 import time
 from collections import deque
@@ -279,6 +280,17 @@ class EveryForward:
 follower = Follower()
 """The one follower of this process."""
 
-atexit.register(follower.close)  # the kernel still sends then: its thread for it was made before
+
+@atexit.register
+def _at_exit() -> None:
+    """Say what becomes of the forwards; the kernel's own thread still sends what is said here."""
+    client = sys.modules.get("kfwd_nb.client")
+    try:
+        if client is not None:
+            client.end("its kernel has ended")
+    finally:
+        follower.close()
+
+
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=follower.forked)

@@ -270,7 +270,7 @@ def test_a_fork_holds_no_listener(
         os.kill(child.pid, 9)
 
 
-def test_a_restart_says_nothing(new_kernel: Callable[..., Any]) -> None:
+def test_a_restart_says_nothing_but_in_the_tables(new_kernel: Callable[..., Any]) -> None:
     """The cluster ends with its kernel; that its forwards lose it then is no news for anybody."""
     kernel = new_kernel()
     kernel.ok("%load_ext kfwd_nb")
@@ -285,5 +285,9 @@ def test_a_restart_says_nothing(new_kernel: Callable[..., Any]) -> None:
         messages.append(said.get_msg(timeout=1))
     streams = [each["content"]["text"] for each in messages if each["msg_type"] == "stream"]
     assert streams == []
+    shown = [each["content"]["data"] for each in messages if each["msg_type"].endswith("_data")]
+    tables = {text for each in shown if "web" in (text := each["text/plain"])}
+    assert any("stopped" in each and "its kernel has ended" in each for each in tables)
+    assert not any("listening" in each["text/plain"] for each in shown[-3:])
     kernel.log.flush()
     assert "Traceback" not in Path(kernel.log.name).read_text()

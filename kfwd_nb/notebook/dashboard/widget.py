@@ -146,7 +146,7 @@ class Dashboard(anywidget.AnyWidget):
         # comm: mostly the main one, which waits for the running cell, or one that is gone with its
         # page. The page names one of its own, which acts at once.
         if hasattr(self.comm, "_reply_subshell_for"):
-            self.comm._reply_subshell_for = lambda _, named: named
+            setattr(self.comm, "_reply_subshell_for", lambda _, named: named)  # noqa: B010
 
     # -- display ----------------------------------------------------------------------------------
 
