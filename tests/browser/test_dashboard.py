@@ -92,6 +92,8 @@ def test_what_ran_before_is_there_and_its_events_too(lab, cluster):
     board.locator(".state.listening").wait_for()
     board.locator("[role=log]", has_text="dialect connect").wait_for()
     board.locator("[role=log]", has_text="listens").wait_for()
+    assert board.locator(".address").inner_text().startswith("localhost:")
+    assert board.locator(".address a").count() == 0, "no browser speaks what it speaks"
     notebook.shut_down()
     notebook.page.context.close()
 

@@ -537,7 +537,7 @@ class View {
       make(
         "div",
         { class: "address" },
-        running
+        running && each.link // there is none where something else than HTTP is spoken
           ? make("a", { href: each.link, target: "_blank", rel: "noopener" }, each.text)
           : each.text,
         ` → ${each.remote} `,
