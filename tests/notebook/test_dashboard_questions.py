@@ -174,6 +174,21 @@ def test_what_passed_before_the_dashboard_was_made_is_in_its_plot_and_later_ones
     assert sample == (began + 2, 300, 0)
 
 
+def test_a_clock_that_jumps_far_ahead_costs_no_more_than_what_is_kept(board, fake):
+    """A machine that was asleep, or had no clock when it began."""
+    web, asked = fake.make("web"), []
+    web.started, web.log = 1.0, list
+    board._every = lambda: [web]
+    board.over = True  # nobody else looks
+    now = 1_700_000_000
+    board._told = now - 10_000
+    seconds = web.throughput.seconds
+    web.throughput.seconds = lambda first, last: asked.append(last - first) or seconds(first, last)
+    board._refresh(now + 0.5)
+    assert 0 < max(asked) <= widget.KEPT + 1
+    assert board._told == now
+
+
 def test_at_its_end_it_says_so_to_the_pages(board, told):
     board.freeze()
     assert told.take("over")

@@ -221,7 +221,9 @@ class Dashboard(anywidget.AnyWidget):
         forwards = self._standing = self._source()
         moves = any(each.throughput.moves(now) for each in forwards)
         second = int(now)
-        new_samples = self._samples(forwards, min(self._told, second), second)
+        # The clock may have been set back, or far ahead, as after a sleep of the machine.
+        since = max(min(self._told, second), second - KEPT)
+        new_samples = self._samples(forwards, since, second)
         seen = [(id(each), each.revision, each.state) for each in forwards]
         if seen == self._seen and not (moves or self._moves or new_samples):
             return False
