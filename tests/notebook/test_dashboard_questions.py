@@ -189,6 +189,38 @@ def test_a_clock_that_jumps_far_ahead_costs_no_more_than_what_is_kept(board, fak
     assert board._told == now
 
 
+class Screen:
+    """An output of a cell."""
+
+    def __init__(self) -> None:
+        self.shown = 0
+
+    def show(self, _: object) -> None:
+        self.shown += 1
+
+    freeze = show
+
+    def settle(self) -> None:
+        pass
+
+
+def test_one_that_many_cells_have_shown_is_kept_up_in_the_last_ones(board, fake, monkeypatch):
+    screens: list[Screen] = []
+    web = fake.make("web")
+    web.started, web.log = 1.0, list
+    board._every = lambda: [web]
+    monkeypatch.setattr(widget, "get_ipython", object)
+    monkeypatch.setattr(widget, "updates_in_place", lambda _: True)
+    monkeypatch.setattr(widget, "wanted_form", lambda _: "html")
+    monkeypatch.setattr(widget, "Output", lambda: screens.append(Screen()) or screens[-1])
+    for _ in range(widget.MAX_OUTPUTS + 3):
+        board.show()
+    web.connect()
+    board.settle()
+    plain = [each.shown for each in screens[::2]]
+    assert plain == [1] * 3 + [2] * widget.MAX_OUTPUTS
+
+
 def test_at_its_end_it_says_so_to_the_pages(board, told):
     board.freeze()
     assert told.take("over")

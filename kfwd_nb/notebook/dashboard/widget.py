@@ -44,6 +44,9 @@ PARTS = ("start", "forwards", "throughput", "way", "connections", "events")
 STILL_INTERVAL = 2.0
 """Seconds between two updates of the plain form, which nobody sees while the widget lives."""
 
+MAX_OUTPUTS = 16
+"""Cells whose plain form of one dashboard is kept up, the last ones that have shown it."""
+
 SEEN_ABOVE = "The dashboard lives while its kernel runs; its last state stands above."
 
 CLOSED = {
@@ -167,7 +170,7 @@ class Dashboard(anywidget.AnyWidget):
             return  # a terminal prints every update anew: it has what there is, once
         if wanted_form(shell) == "widget":
             live.show(self.bundle() | {"text/html": _sentence(SEEN_ABOVE)})
-        self._outputs.append((table, live))
+        self._outputs = [*self._outputs, (table, live)][-MAX_OUTPUTS:]
 
     def bundle(self) -> dict[str, Any]:
         """The widget, and its plain forms for hosts that know no widgets."""
