@@ -213,10 +213,11 @@ class Follower:
 
     def abandon(self) -> None:
         """Let go of the tables and of the thread."""
-        self._stop.set()
-        self._tables = []
-        self._ended.clear()
-        self._thread = None
+        with self._lock:  # else the thread puts back the tables that it looks at just now
+            self._stop.set()
+            self._tables = []
+            self._ended.clear()
+            self._thread = None
 
     def forked(self) -> None:
         """In the child of a fork: the thread is not there, and the cells are not ours."""

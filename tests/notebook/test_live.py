@@ -188,6 +188,31 @@ def test_what_is_replaced_is_closed_and_what_is_pushed_out_too(follower: Followe
     assert [each.told for each in others] == [[]] * MAX_TABLES
 
 
+def test_what_is_abandoned_while_the_thread_looks_does_not_come_back(follower: Follower) -> None:
+    looks, go = threading.Event(), threading.Event()
+    asked: list[threading.Thread] = []
+
+    class Slow(Held):
+        @property
+        def over(self) -> bool:  # type: ignore[override]
+            asked.append(threading.current_thread())
+            if asked.count(threading.current_thread()) == 2:  # which tables are kept
+                looks.set()
+                go.wait(5)
+            return False
+
+    slow: Any = Slow("", "")
+    follower.follow(slow)
+    assert looks.wait(5)
+    leaves = threading.Thread(target=follower.abandon)
+    leaves.start()
+    leaves.join(0.2)
+    go.set()
+    leaves.join(5)
+    asked[-1].join(5)
+    assert follower._tables == []
+
+
 def test_a_cell_that_runs_again_has_one_table(
     fake: Any, screen: Screen, follower: Follower
 ) -> None:
