@@ -238,7 +238,7 @@ def _hint_elsewhere(options: ForwardOptions) -> str:
         found = listing.elsewhere(target.kind, target.name, options.context)
         here = listing.names(target.kind, options.namespace, options.context)
         namespaces = listing.names("namespace", None, options.context)
-    except KfwdError:
+    except (KfwdError, KeyboardInterrupt):  # who interrupts it wants the error, not a traceback
         return ""
     mistyped = options.namespace is not None and options.namespace not in namespaces
     if mistyped or not found or target.name in here:

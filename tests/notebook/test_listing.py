@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from kfwd_nb import client
 from kfwd_nb.errors import ForbiddenError, NotFoundError, UnavailableError
 from kfwd_nb.kube.kubeconfig import ClusterAccess
 from kfwd_nb.kube.objects import (
@@ -22,8 +24,8 @@ from kfwd_nb.kube.objects import (
     ServicePort,
     ServiceSpec,
 )
-from kfwd_nb.notebook import listing
-from kfwd_nb.notebook.arguments import EnterOptions, ListOptions
+from kfwd_nb.notebook import listing, portforward
+from kfwd_nb.notebook.arguments import EnterOptions, ListOptions, parse_portforward
 
 pytestmark = pytest.mark.pure
 
@@ -136,3 +138,18 @@ def test_where_else_there_is_one(cluster: Callable[..., None]) -> None:
     cluster(pod("web", "b"), pod("web", "a"), Service(metadata=ObjectMeta(name="api")))
     assert listing.elsewhere("pod", "web", None) == ("a", "b")
     assert listing.elsewhere("svc", "web", None) == ()
+
+
+def test_an_interrupt_while_a_hint_is_looked_for_leaves_the_error(monkeypatch):
+    def not_found(*_: object, **__: object) -> None:
+        raise NotFoundError('Pod "web" not found.')
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(client, "forward_or_existing", not_found)
+    monkeypatch.setattr(listing, "elsewhere", interrupted)
+    said = SimpleNamespace(over=lambda **_: None)
+    options = parse_portforward("web :80 --context far")
+    with pytest.raises(NotFoundError, match="not found"):
+        portforward.start(options, said, said)  # type: ignore[arg-type]
