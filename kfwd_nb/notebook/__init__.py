@@ -2,11 +2,11 @@
 
     extension     what `%load_ext` registers, and takes back
     portforward   `%portforward`                    cell      `%%portforward`
-    kfwd          `%kfwd`                           arguments a line → typed options
+    kfwd          `%kfwd`                           arguments  a line → typed options
     embedded      the cluster of `%kfwd up`         listing   what a cluster holds
     nsenter       a command in a pod's network      results   what the magics return
     table, rows   forwards → rows (pure)            render    rows → HTML and text (templates/)
-    rate, spark   bytes a second, and its picture   lines     the line to copy (lines.toml)
+    spark         bytes a second, drawn (pure)      lines     the line to copy (lines.toml)
     units         numbers as people read them       wait      what a `%portforward` waits for
     live          tables that follow forwards       output    one output, replaced in place
     progress      what takes long                   notice    what an exec plugin says
@@ -15,6 +15,7 @@
     shown         everything is shown exactly once  completion  the Tab key
     traced        a trace's table                   playing   one request of it, step by step
     hop_picture   a forward's way, drawn (pure)     hop_live  the same, followed
+    bundles       where no extension is loaded      dashboard  all forwards, for the mouse
     demo          `make demo`
 
 IPython is imported here and nowhere else. Nothing heavy is imported before it is used, because

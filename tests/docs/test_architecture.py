@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -29,6 +30,15 @@ def test_paths_and_links_of_a_page_exist(page: str) -> None:
     )
     paths = re.findall(r"`((?:kfwd_nb|tests|docs|notebooks|binder)/[\w./-]*)`", text)
     assert [each for each in {*links, *paths} if not (ROOT / each).exists()] == []
+
+
+def test_the_docstring_of_the_notebook_floor_has_its_modules_and_no_others() -> None:
+    folder = ROOT / "kfwd_nb/notebook"
+    words = ast.get_docstring(ast.parse((folder / "__init__.py").read_text())) or ""
+    column = r"(?:^    |  )([a-z_]+(?:, [a-z_]+)*) {2,}"
+    named = {name for each in re.findall(column, words, re.MULTILINE) for name in each.split(", ")}
+    files = {each.stem for each in folder.glob("*.py")} | {"dashboard"}
+    assert named == files - {"__init__"}
 
 
 @pytest.mark.parametrize("page", ["ARCHITECTURE.md"])
