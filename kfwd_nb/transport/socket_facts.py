@@ -8,8 +8,11 @@ import sys
 
 from kfwd_nb.protocol.hops import SocketFacts
 
-_RTT = struct.Struct("=68xI")
-"""`tcpi_rtt` of struct tcp_info (linux/tcp.h), microseconds."""
+_INFO = struct.Struct("=B67xI")
+"""`tcpi_state` and `tcpi_rtt` (microseconds) of struct tcp_info (linux/tcp.h)."""
+
+_FIN_UNANSWERED = (4, 9, 11)
+"""TCP_FIN_WAIT1, TCP_LAST_ACK, TCP_CLOSING (linux/tcp_states.h): SIOCOUTQ counts our FIN, too."""
 
 
 def socket_facts(sock: socket.socket) -> SocketFacts | None:
@@ -21,9 +24,12 @@ def socket_facts(sock: socket.socket) -> SocketFacts | None:
     except (OSError, ValueError):  # closed meanwhile
         return None
     try:
-        (rtt,) = _RTT.unpack_from(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _RTT.size))
+        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO.size)
+        state, rtt = _INFO.unpack_from(info)
     except (OSError, struct.error):  # a Unix socket
         return SocketFacts(unsent, unread)
+    if state in _FIN_UNANSWERED:
+        unsent = max(0, unsent - 1)
     return SocketFacts(unsent, unread, rtt / 1e6)
 
 
