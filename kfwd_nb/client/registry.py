@@ -37,10 +37,12 @@ def forwards() -> list[Forward]:
 
 
 def end(reason: str) -> None:
-    """The process ends: stop the forwards whose loop still runs then."""
+    """The process ends: stop the forwards whose loop still runs then, and say it of the others."""
     for each in forwards():
         if each.parameters.loop == "thread":
             each.stop(reason)
+        else:  # the kernel's own loop has ended, and what it held goes with the process
+            each.state, each.reason = "stopped", reason
 
 
 class Options(TypedDict, total=False):

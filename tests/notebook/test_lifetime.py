@@ -276,6 +276,7 @@ def test_a_restart_says_nothing_but_in_the_tables(new_kernel: Callable[..., Any]
     kernel.ok("%load_ext kfwd_nb")
     kernel.ok("%kfwd up")
     kernel.ok("one = %portforward web :80\ntwo = %portforward svc/api :80")
+    kernel.ok("%portforward db :5432 --loop kernel")
     kernel.ok("import kfwd_nb\nkfwd_nb.Dashboard()")
     said = kernel.client.iopub_channel
     kernel.client.shutdown()
@@ -288,6 +289,8 @@ def test_a_restart_says_nothing_but_in_the_tables(new_kernel: Callable[..., Any]
     shown = [each["content"]["data"] for each in messages if each["msg_type"].endswith("_data")]
     tables = {text for each in shown if "web" in (text := each["text/plain"])}
     assert any("stopped" in each and "its kernel has ended" in each for each in tables)
+    of_db = [text for each in shown if (text := each["text/plain"]).count("pod/db") == 1]
+    assert "stopped: its kernel has ended" in of_db[-1], "on the kernel's own loop"
     assert not any("listening" in each["text/plain"] for each in shown[-3:])
     kernel.log.flush()
     assert "Traceback" not in Path(kernel.log.name).read_text()
