@@ -68,6 +68,10 @@ class ForwardParameters:
 class Forward(Displayable):
     """A running forward. Made by `forward()`.
 
+    `url()` is for code in this process, `link` for the browser. `connections()`, `totals`,
+    `throughput` and `log()` say what passes and what has happened, `hops()` where the bytes are,
+    `trace()` records frames. `open()` connects without the local port; `stop()` ends it.
+
     All attributes may be read from any thread.
 
     Attributes:
@@ -230,16 +234,11 @@ class Forward(Displayable):
         return found[0]
 
     def _was_stopped(self) -> LostError:
-        """Why there is nothing to use any more, and the line that starts another."""
+        """Why there is nothing to use any more, and what to do."""
         why = f": {self.reason.rstrip('.')}" if self.reason else ""
-        line = f'forward("{self.target}")'
-        if self.parameters.ports:
-            place = "" if self.namespace == self._access.namespace else f" -n {self.namespace}"
-            ports = " ".join(map(str, self.parameters.ports))
-            line = f"%portforward {self.target} {ports}{place}"
         return LostError(
             f"{self.name} was stopped{why}.",
-            hint=f"start another by the same line (`{line}`), and use the one that it returns.",
+            hint="run the line that started it again, and use the forward that it returns.",
         )
 
     def connections(self, newest: int | None = None) -> list[Connection]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import time
 from collections.abc import Iterable, Sequence
@@ -196,7 +197,9 @@ async def _recognise(chosen: Sequence[tuple[Session, Pump]]) -> None:
             found = peer(sock) if sock is not None else None
             if found is not None and found.inode and found.user == os.geteuid():
                 inodes[found.inode] = session
-    if inodes:
+    if not inodes:
+        return
+    with contextlib.suppress(RuntimeError):  # the interpreter ends, and begins no thread any more
         for inode, name in (await asyncio.to_thread(programs, inodes)).items():
             inodes[inode].program = name
 

@@ -24,7 +24,8 @@ Passed = tuple[int, int]
 class Throughput:
     """What has passed lately. One thread adds, any thread reads.
 
-    All times are seconds since the epoch. A clock that is set back begins it anew.
+    All times are seconds since the epoch. A clock that is set back by more than a `WINDOW` begins
+    it anew.
     """
 
     def __init__(self) -> None:
@@ -36,23 +37,22 @@ class Throughput:
         slots, place = self._slots, int(now * SLOTS)
         if slots:
             last, came, went = slots[-1]
-            if place == last:
-                slots[-1] = (place, came + inward, went + outward)
+            if last - WINDOW * SLOTS <= place <= last:
+                slots[-1] = (last, came + inward, went + outward)
                 return
             if place < last:
                 slots.clear()
         slots.append((place, inward, outward))
 
     def rate(self, now: float) -> tuple[float, float]:
-        """Bytes a second, from the pod and to it, over the last whole second."""
-        running = int(now * SLOTS)
-        recent = [each for each in list(self._slots) if -WINDOW * SLOTS <= each[0] - running < 0]
-        return sum(each[1] for each in recent) / WINDOW, sum(each[2] for each in recent) / WINDOW
+        """Bytes a second, from the pod and to it, over the last whole parts that make a `WINDOW`.
 
-    def moves(self, now: float) -> bool:
-        """Something has passed in the window, or since: `rate` is not 0, or soon will not be."""
-        slots = list(self._slots)[-1:]
-        return bool(slots) and abs(int(now * SLOTS) - slots[0][0]) <= WINDOW * SLOTS
+        The part that runs counts where it is all there is: what has just begun is not idle.
+        """
+        running = int(now * SLOTS)
+        recent = [each for each in list(self._slots) if 0 <= running - each[0] <= WINDOW * SLOTS]
+        whole = [each for each in recent if each[0] < running] or recent
+        return sum(each[1] for each in whole) / WINDOW, sum(each[2] for each in whole) / WINDOW
 
     def seconds(self, first: int, last: int) -> list[Passed]:
         """Bytes from the pod and to it in each second from `first` on, up to and without `last`."""

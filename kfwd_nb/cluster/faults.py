@@ -34,6 +34,7 @@ from kfwd_nb.kube.api import ApiClient
 from kfwd_nb.kube.kubeconfig import load
 from kfwd_nb.kube.nearest import did_you_mean
 from kfwd_nb.kube.objects import PID_ANNOTATION, DaemonEndpoint, DaemonEndpoints, Node, Pod
+from kfwd_nb.kube.resolve import Destination, Inventory
 from kfwd_nb.kube.resources import resource_of
 from kfwd_nb.ports import Target
 from kfwd_nb.transport.http import error_of_response
@@ -162,12 +163,12 @@ class Faults:
         """Let a port of a pod refuse, reset or stall all new connections.
 
         Raises:
-            KfwdError: there is no such pod, or none that runs.
+            KfwdError: there is no such pod, or none that runs; or a service has no such port.
         """
-        pod = self.pod_of(target, namespace)
-        node = pod.spec.node_name
+        found = self.destination(target, port, namespace)
+        node = found.pod.spec.node_name
         agent = self._agent(self._node(node))
-        where = f"{namespace}/{pod.metadata.name}:{port}"
+        where = f"{namespace}/{found.pod.metadata.name}:{found.port}"
         others = {each: end for each, end in self._active.items() if each.where != where}
         fault = Fault(kind, where)
 
@@ -220,9 +221,19 @@ class Faults:
         """
 
         async def ask(client: ApiClient) -> Pod:
-            inventory = await client.inventory(namespace, target.kind)
-            resolve.require_namespace(inventory)
-            return resolve.choose_pod(target, inventory)
+            return resolve.choose_pod(target, await _inventory(client, target, namespace))
+
+        return self._ask(ask)
+
+    def destination(self, target: Target, port: int, namespace: str = "default") -> Destination:
+        """That pod, and the port of it that the target's port leads to.
+
+        Raises:
+            KfwdError: there is none; says why.
+        """
+
+        async def ask(client: ApiClient) -> Destination:
+            return resolve.resolve(target, port, await _inventory(client, target, namespace))
 
         return self._ask(ask)
 
@@ -291,6 +302,12 @@ def _reached(whom: str) -> Iterator[None]:
 
 def _gone(node: str) -> UnavailableError:
     return UnavailableError(f"the agent of node/{node} does not run now.")
+
+
+async def _inventory(client: ApiClient, target: Target, namespace: str) -> Inventory:
+    found = await client.inventory(namespace, target.kind)
+    resolve.require_namespace(found)
+    return found
 
 
 def _port_of(node: Node) -> int:

@@ -163,8 +163,13 @@ def require_running(pod: Pod) -> Pod:
     raise UnavailableError(
         f"unable to forward port because pod is not running. Current status={status} "
         f"({explain(pod)}).",
-        hint="its command's own output says more than its state.",
+        hint=_NODE_LOST
+        if status == "NodeLost"
+        else "its command's own output says more than its state.",
     )
+
+
+_NODE_LOST = "nobody hears from its node; it is Running again as soon as its node is heard of."
 
 
 def ready_pods(service: Service, pods: Iterable[Pod]) -> list[Pod]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from kfwd_nb.errors import ClusterError, KfwdError, UsageError
@@ -47,6 +48,7 @@ class EmbeddedCluster:
         self._options: Options | None = None
         self._name = ""
         self._before: str | None = None
+        self._noticing = threading.Lock()  # dashboards have threads of their own
 
     @property
     def cluster(self) -> MiniCluster | None:
@@ -107,16 +109,19 @@ class EmbeddedCluster:
 
     def notice(self) -> None:
         """Find out whether the cluster has ended by itself; then stop what led into it."""
-        cluster = self._cluster
-        if cluster is None or cluster.running:
-            return
-        try:
-            cluster.wait(0)
-            reason = "it was stopped."
-        except KfwdError as error:
-            reason = error.what
-        self.lost = Lost(cluster.name, reason, _stop_forwards(cluster))
-        self._give_back()
+        with self._noticing:
+            cluster = self._cluster
+            if cluster is None or cluster.running:
+                return
+            try:
+                cluster.wait(0)
+                reason = "it was stopped."
+            except KfwdError as error:
+                reason = error.what
+            self.lost = lost = Lost(cluster.name, reason)
+            self._give_back()
+        # Not within the lock: one on the kernel's own loop waits for the kernel's thread.
+        self.lost = replace(lost, stopped=_stop_forwards(cluster))
         cluster.stop()  # its kubeconfig is no longer one to look for
 
     @property

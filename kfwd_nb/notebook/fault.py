@@ -99,8 +99,10 @@ def _to_pod(faults: Faults, options: FaultOptions, target: Target, namespace: st
             made = faults.break_port(kind, target, port, namespace)
             return f"{made.where}: {MEANING[kind]}"
         case "mend", int(port):
-            name = target.name if target.kind == "pod" else ""
-            name = name or faults.pod_of(target, namespace).metadata.name
+            name = target.name
+            if target.kind != "pod":  # a pod may be gone, and its fault last
+                found = faults.destination(target, port, namespace)
+                name, port = found.pod.metadata.name, found.port
             ended = faults.mend(f"{namespace}/{name}:{port}", MENDERS["mend"])
             return f"ended: {_named(ended)}"
     raise AssertionError(options)

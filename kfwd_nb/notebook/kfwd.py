@@ -6,7 +6,7 @@ import importlib
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from IPython.core.magic import Magics, line_magic, magics_class
 
@@ -34,12 +34,16 @@ if TYPE_CHECKING:
         ClusterDown,
         ClusterStatus,
         ClusterUp,
+        Done,
         Entered,
         PodList,
         Result,
         ServiceList,
     )
     from kfwd_nb.notebook.shown import Shown
+
+
+D = TypeVar("D", bound="Done")
 
 
 @magics_class
@@ -115,9 +119,7 @@ class KfwdMagics(Magics):
         running = embedded.cluster
         if running is not None:
             embedded.check_same(options)
-            result = _result(running, already=True)
-            self._shown.present(result, lambda: Output().show(result.bundle()))
-            return result
+            return self._presented(_result(running, already=True))
         progress = Progress(self._shell, "embedded cluster")
         lost = embedded.lost
         threading.Thread(target=_warm_up, name="kfwd-imports", daemon=True).start()
@@ -144,9 +146,7 @@ class KfwdMagics(Magics):
             forward.stop("its embedded cluster was ended by %kfwd down")
         follower.refresh()
         stopped = (*lost, *(each.name for each in forwards))
-        result = ClusterDown(embedded.stop(), stopped, already=already)
-        self._shown.present(result, lambda: Output().show(result.bundle()))
-        return result
+        return self._presented(ClusterDown(embedded.stop(), stopped, already=already))
 
     def _look(self, command: str, options: ListOptions) -> ClusterStatus | PodList | ServiceList:
         from kfwd_nb import client
@@ -181,7 +181,10 @@ class KfwdMagics(Magics):
     def _fault(self, options: FaultOptions) -> Result:
         from kfwd_nb.notebook.fault import fault
 
-        result = fault(embedded.faults, options)
+        return self._presented(fault(embedded.faults, options))
+
+    def _presented(self, result: D) -> D:
+        """Show it, wherever in the cell its line stands."""
         self._shown.present(result, lambda: Output().show(result.bundle()))
         return result
 

@@ -79,7 +79,6 @@ class LiveTable:
         endless: follow on although every forward is stopped, because others may come.
         owner: the cell and the run of it that showed the table, if the frontend names its cells.
         settle: says once more, at the end of another cell, what was shown last.
-        freeze: puts a bundle's plain forms in the place of what was shown, at the end of it all.
     """
 
     def __init__(
@@ -91,7 +90,6 @@ class LiveTable:
         endless: bool = False,
         owner: tuple[str, str] = ("", ""),
         settle: Callable[[], None] = lambda: None,
-        freeze: Callable[[Bundle], None] = lambda _: None,
     ) -> None:
         self.owner = owner
         self.over = False
@@ -100,7 +98,6 @@ class LiveTable:
         self._note = note
         self._endless = endless
         self._settle = settle
-        self._freeze = freeze
         self._moves = False
         self._seen: object = None
         self._table: Table | None = None
@@ -118,10 +115,8 @@ class LiveTable:
             self._settle()
 
     def freeze(self) -> None:
-        """Leave what there is now in a form that needs no kernel."""
+        """Leave what there is now; it needs no kernel."""
         self.refresh()
-        with self._lock:
-            self._leave_plain()
 
     def close(self) -> None:
         """Show nothing any more."""
@@ -130,7 +125,7 @@ class LiveTable:
     def _refresh(self, now: float) -> bool:
         forwards = self._source()
         seen = [(id(each), each.revision, each.state) for each in forwards]
-        moves = any(each.throughput.moves(now) for each in forwards)
+        moves = any(any(each.throughput.rate(now)) for each in forwards)
         if seen == self._seen and not (moves or self._moves):
             return False
         over = not self._endless and all(map(_is_over, forwards))
@@ -144,15 +139,7 @@ class LiveTable:
             self._table = table
         self._seen, self._moves = seen, moves  # not before it is shown: what fails is tried again
         self.over = over
-        if over:
-            self._leave_plain()
         return news
-
-    def _leave_plain(self) -> None:
-        if self._table is not None:
-            from kfwd_nb.notebook.render import table_bundle
-
-            self._freeze(table_bundle(self._table))
 
 
 def _is_over(forward: Forward) -> bool:

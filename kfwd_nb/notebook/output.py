@@ -57,8 +57,8 @@ class Output:
     def freeze(self, bundle: Bundle) -> None:
         """Put the plain forms of `bundle` in the place of what needs its kernel to be seen.
 
-        For the end of a forward, of the extension and of the kernel: a widget that stays behind is
-        an empty box. Nothing happens where what was shown last is plain already.
+        For the end of the extension and of the kernel: a widget that stays behind is an empty box.
+        Nothing happens where what was shown last is plain already.
         """
         if self._needs_kernel:
             self.show(in_form(bundle, "html"))

@@ -358,7 +358,6 @@ def show_table(
         endless=endless,
         owner=execution(shell),
         settle=output.settle,
-        freeze=output.freeze,
     )
     if updates_in_place(shell):
         follower.follow(table)

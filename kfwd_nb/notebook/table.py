@@ -20,7 +20,7 @@ from kfwd_nb.notebook import rows
 from kfwd_nb.notebook.lines import CopyLine, line_for
 from kfwd_nb.notebook.rows import MAX_CLOSED, MAX_OPEN, ConnectionRow
 from kfwd_nb.notebook.spark import SECONDS, Spark, spark
-from kfwd_nb.notebook.units import Bytes, Rate, clock, cut
+from kfwd_nb.notebook.units import Bytes, Rate, clock, cut, date
 from kfwd_nb.ports import bracketed
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Table:
         note: what the magic that showed it has to say, such as `already forwarding`.
         simulated: one of the forwards leads into a cluster that keeps its pods apart only by name.
         more: forwards that are not shown, because there are so many.
-        as_of: local time at which the ages were read.
+        as_of: local date and time at which the ages were read.
     """
 
     forwards: tuple[ForwardRow, ...]
@@ -123,7 +123,7 @@ def build(forwards: Iterable[Forward], now: float, note: str = "") -> Table:
         note=note,
         simulated=any(each.isolation == "loopback" for each in forwards),
         more=len(forwards) - len(shown),
-        as_of=as_of,
+        as_of=f"{date(now)} {as_of}",
     )
 
 
@@ -192,7 +192,7 @@ def address_cells(forward: Forward) -> tuple[AddressCell, ...]:
             line = replace(line, link=known(f"/{page.partition('/')[2]}"))
         cell = AddressCell(
             text=f"{_host(port.address)}:{port.local}",
-            link=known() if scheme else "",
+            link=known() if scheme and forward.state != "stopped" else "",
             remote=str(port.remote),
             line=line,
         )

@@ -68,6 +68,11 @@ def clock(moment: float) -> str:
     return strftime("%H:%M:%S", localtime(moment))
 
 
+def date(moment: float) -> str:
+    """Local day: `2016-03-01`; `moment` is in seconds since the epoch."""
+    return strftime("%Y-%m-%d", localtime(moment))
+
+
 def cut(text: str, length: int = MAX_TEXT) -> str:
     """Text from elsewhere, at most so many characters of it."""
     return text if len(text) <= length else f"{text[: length - 1]}…"

@@ -88,7 +88,7 @@ def test_what_ran_before_is_there_and_its_events_too(lab, cluster):
     for number in range(3):
         notebook.run(number)
         notebook.ran(number)
-    board = notebook.page.locator(".kfwd-dashboard")
+    board = notebook.page.locator(".kfwd-dashboard").first  # JupyterLab may draw it twice at first
     board.locator(".state.listening").wait_for()
     board.locator("[role=log]", has_text="dialect connect").wait_for()
     board.locator("[role=log]", has_text="listens").wait_for()

@@ -441,12 +441,11 @@ def test_a_forward_that_was_stopped_has_no_url_and_says_how_to_start_another(rel
     for ask in (fwd.url, fwd.browser_link, lambda: fwd.link, fwd.open):
         with pytest.raises(LostError, match=r"^web was stopped: nobody needs it\.") as caught:
             ask()
-        assert "`%portforward pod/web :7`" in str(caught.value.hint)
+        assert "run the line that started it again" in str(caught.value.hint)
     without = forward("web")
     without.stop()
     with pytest.raises(LostError, match=r"^web was stopped\.") as caught:
         without.open(7)
-    assert '`forward("pod/web")`' in str(caught.value.hint)
 
 
 def test_a_port_that_another_forward_of_ours_holds_names_it(relay, kubeconfig):

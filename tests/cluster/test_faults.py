@@ -213,6 +213,15 @@ def test_a_refused_port_harms_no_other(broken: MiniCluster, web: Forward) -> Non
     assert b"Hello" in page(web)
 
 
+def test_a_services_port_is_that_of_its_pod(broken: MiniCluster) -> None:
+    service = Target("svc", "api")
+    fault = broken.faults.break_port("refuse", service, 80)
+    pod = broken.faults.pod_of(service)
+    assert fault.where == f"default/{pod.metadata.name}:8080"
+    with pytest.raises(NotFoundError, match="service port 81"):
+        broken.faults.break_port("refuse", service, 81)
+
+
 def test_a_port_that_resets(broken: MiniCluster, web: Forward) -> None:
     broken.faults.break_port("reset", WEB, 80)
     with connect(port_of(web, 80)) as idle:
@@ -308,7 +317,7 @@ def test_places_that_are_not_there(broken: MiniCluster) -> None:
 def test_a_cluster_ends_with_its_faults() -> None:
     with MiniCluster() as cluster:
         family = psutil.Process(cluster._process.pid).children(recursive=True)
-        cluster.faults.break_port("stall", Target("svc", "api"), 8080)
+        cluster.faults.break_port("stall", Target("svc", "api"), 80)
         cluster.faults.stop("node-1")
         cluster.faults.cut("node-2")
     assert psutil.wait_procs(family, timeout=3)[1] == []

@@ -224,6 +224,8 @@ def test_one_that_many_cells_have_shown_is_kept_up_in_the_last_ones(board, fake,
 def test_at_its_end_it_says_so_to_the_pages(board, told):
     board.freeze()
     assert told.take("over")
+    board._heard(board, {"kind": "hello", "asker": "a page that is loaded again"}, [])
+    assert told.take("over")
 
 
 # -- the forward that is picked -------------------------------------------------------------------

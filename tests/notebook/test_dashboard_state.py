@@ -186,6 +186,7 @@ def unasked(*_: object) -> Any:
         ("start", {"target": ["web"], "port": "80"}, "target is no text"),
         ("start", {"target": "w" * 2000, "port": "80"}, "target is no text"),
         ("start", {"target": "web", "port": "80:80:80"}, "80:80:80"),
+        ("start", {"target": "web", "port": "70000"}, "'70000'"),
         ("launch", {}, "cannot 'launch'"),
     ],
 )

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import kfwd_nb
-from kfwd_nb.notebook.live import Follower, LiveTable
+from kfwd_nb.notebook.live import LiveTable
 from kfwd_nb.notebook.render import in_form
 
 pytestmark = pytest.mark.notebook
@@ -88,18 +88,6 @@ def test_the_form_can_be_changed_under_a_table(kernel: Any) -> None:
     assert "stopped" in run.text
 
 
-LIVE = f"""
-from kfwd_nb.notebook.live import LiveTable, follower
-from kfwd_nb.notebook.output import Output
-fwd, _ = fake_client.forward_or_existing("web", ":80")
-output = Output()
-def show(bundle):
-    output.show(bundle | {{{WIDGET!r}: "{{}}"}})
-follower.follow(LiveTable(lambda: (fwd,), show, freeze=output.freeze, settle=output.settle))
-"""
-"""A table whose form is a widget, as far as the frontend can tell."""
-
-
 def shown_last(messages: list[Any], display: str) -> dict[str, str]:
     """The last bundle under a display id."""
     mine = [
@@ -121,43 +109,36 @@ class TestFreeze:
         kernel.ok("%config Kfwd.display = 'widget'")
         return kernel
 
-    @pytest.mark.parametrize("end", ["%portforward --stop all", "%unload_ext kfwd_nb"])
-    def test_at_the_end_of_a_forward_and_of_the_extension(self, kernel: Any, end: str) -> None:
-        (first,) = kernel.ok(LIVE).first_displays
-        assert WIDGET in first["content"]["data"]
-        display = first["content"]["transient"]["display_id"]
-        last = shown_last(kernel.ok(end).messages, display)
-        assert list(last) == ["text/html", "text/plain"]
-        assert "stopped" in last["text/plain"]
-        assert "stopped" in last["text/html"]
-
-    def test_at_the_end_of_the_kernel(self, kernel: Any) -> None:
-        (first,) = kernel.ok(LIVE + "fwd.connect();").first_displays
-        display = first["content"]["transient"]["display_id"]
-        kernel.client.shutdown()
-        messages = kernel.listen(
-            20, until=lambda each: WIDGET not in shown_last([each], display) != {}
-        )
-        last = shown_last(messages, display)
-        assert list(last) == ["text/html", "text/plain"]
-        assert "1 in all" in last["text/plain"]
+    @pytest.mark.parametrize("end", ["board.close()", "%unload_ext kfwd_nb", ""])
+    def test_of_a_dashboard_its_plain_table_is_left(self, kernel: Any, end: str) -> None:
+        kernel.ok("fwd, _ = fake_client.forward_or_existing('web', ':80'); fwd.connect();")
+        kernel.ok("fwd.started, fwd.log = 1.0, list")
+        shown = kernel.ok("import kfwd_nb\nboard = kfwd_nb.Dashboard()\nboard").first_displays
+        table, widget = (each["content"] for each in shown)
+        assert WIDGET in widget["data"]
+        assert WIDGET not in table["data"]
+        display = widget["transient"]["display_id"]
+        if end:
+            messages = kernel.ok(end).messages
+        else:
+            kernel.client.shutdown()
+            messages = kernel.listen(
+                20, until=lambda each: WIDGET not in shown_last([each], display) != {}
+            )
+        assert list(shown_last(messages, display)) == ["text/html", "text/plain"]
+        assert "1 in all" in table["data"]["text/plain"]
 
 
 @pytest.mark.pure
-def test_a_table_that_is_over_is_frozen_though_there_is_no_news(fake: Any) -> None:
-    forward, frozen = fake.make(), []
-    table = LiveTable(lambda: (forward,), lambda _: None, freeze=frozen.append)
-    follower = Follower()
-    follower.follow(table)
-    assert not frozen
+def test_a_table_is_over_when_its_last_connection_is(fake: Any) -> None:
+    forward = fake.make()
+    table = LiveTable(lambda: (forward,), lambda _: None)
     forward.connect()
     forward.state = "stopped"
     table.refresh()
-    assert not frozen, "a connection is open still"
+    assert not table.over, "a connection is open still"
     forward.held.clear()
     forward.forgotten = fake.Totals(opened=1)
     forward.revision += 1
     table.refresh()
     assert table.over
-    assert frozen
-    follower.abandon()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from kfwd_nb.errors import KfwdError, NotFoundError, UsageError
 from kfwd_nb.notebook.dashboard.state import key_of
+from kfwd_nb.ports import parse_port
 
 if TYPE_CHECKING:
     from kfwd_nb.client import Forward
@@ -41,7 +42,14 @@ def perform(
             forward_of(_word(asked, "key")).stop()
             return ""
         case "restart":
-            client.restart(forward_of(_word(asked, "key")))
+            forward = forward_of(_word(asked, "key"))
+            if forward.parameters.loop == "kernel":
+                raise UsageError(
+                    f"{forward.name} runs on the kernel's own event loop, and only a cell starts"
+                    " a forward there.",
+                    hint="run its cell again.",
+                )
+            client.restart(forward)
             return ""
     raise UsageError(f"a dashboard cannot {what[:40]!r}.")
 
@@ -55,8 +63,10 @@ def _start(asked: Mapping[str, Any], tell: Tell) -> str:
         raise UsageError("choose what to forward to: a pod, or a service such as svc/api.")
     if not port:
         raise UsageError(f"choose a port of {target}: 80, 8080:80, or :80 for any free local one.")
+    parse_port(port)  # what is wrong with it is said of what was typed
     context = _word(asked, "context") or None
-    if context is None:
+    embedded.notice()
+    if embedded.lost is not None and context in (None, embedded.lost.name):
         embedded.check_not_lost()
     forward, outcome = client.forward_or_existing(
         target,

@@ -186,7 +186,6 @@ class Dashboard(anywidget.AnyWidget):
     def close(self) -> None:
         """End it; under its cells stays the plain form of what there is now."""
         self.freeze()
-        self.over = True
         self._outputs = []
         super().close()
 
@@ -215,6 +214,7 @@ class Dashboard(anywidget.AnyWidget):
         with contextlib.suppress(Exception):  # the frontend may be gone
             self.refresh()  # what stands in a box of widgets has no plain form to leave
             self.send({"kind": "over"})
+        self.over = True
         for table, live in self._outputs:
             with contextlib.suppress(Exception):  # the frontend may be gone
                 table.refresh()
@@ -222,7 +222,7 @@ class Dashboard(anywidget.AnyWidget):
 
     def _refresh(self, now: float) -> bool:
         forwards = self._standing = self._source()
-        moves = any(each.throughput.moves(now) for each in forwards)
+        moves = any(any(each.throughput.rate(now)) for each in forwards)
         second = int(now)
         # The clock may have been set back, or far ahead, as after a sleep of the machine.
         since = max(min(self._told, second), second - KEPT)
@@ -293,6 +293,9 @@ class Dashboard(anywidget.AnyWidget):
             return
         if kind in ("watch", "unwatch"):
             self._watch(str(content.get("key")), asker, looks=kind == "watch")
+            return
+        if self.over:
+            self.send({"kind": "over"})
             return
         if kind == "hello":  # what was said before its script had come, it has not heard
             with self._lock:
@@ -368,7 +371,9 @@ def _checked_parts(parts: Sequence[str | Sequence[str]]) -> list[str | list[str]
     unknown = [each for each in names if each not in PARTS]
     if unknown or not names:
         wrong = (
-            f"a dashboard has no part {unknown[0]!r}." if unknown else "a dashboard needs parts."
+            f"a dashboard has no part {unknown[0]!r}."
+            if unknown
+            else "the parts of a dashboard are a list, and not an empty one."
         )
         hint = f"parts are a list of {', '.join(PARTS)}; those of a list in it stand side by side."
         raise UsageError(wrong, hint=hint)
