@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -14,13 +15,19 @@ sys.path[:0] = [str(HERE), str(ROOT)]
 from kfwd_nb import __version__
 
 # The tutorials are pages, too. Sphinx reads only what is below its own folder: a copy, made anew,
-# in which each notebook says that its cells are IPython's.
+# in which each notebook says that its cells are IPython's, and each `%%recorded` cell has its
+# recording.
 TUTORIALS = HERE / "tutorials"
 shutil.rmtree(TUTORIALS, ignore_errors=True)
 shutil.copytree(ROOT / "notebooks", TUTORIALS, ignore=shutil.ignore_patterns(".*"))
 for path in TUTORIALS.glob("*.ipynb"):
     notebook = json.loads(path.read_text())
     notebook["metadata"]["language_info"] = {"name": "python", "pygments_lexer": "ipython3"}
+    for cell in notebook["cells"]:
+        if found := re.match(r"%%recorded (\S+)", "".join(cell["source"])):
+            where, _, said = (TUTORIALS / "recorded" / found[1]).read_text().partition("\n")
+            text = f"{said.rstrip()}\n({where})\n"
+            cell["outputs"] = [{"output_type": "stream", "name": "stdout", "text": text}]
     path.write_text(json.dumps(notebook))
 
 project = "kfwd_nb"

@@ -15,10 +15,12 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "tests" / "browser"), str(ROOT / "tests"), str(ROOT)]
 
+import nbformat
 from conftest import Lab
 from peers.jupyter_server import browser
 
 PICTURES = ROOT / "docs" / "pictures"
+NOTEBOOKS = ROOT / "notebooks"
 
 WIDTH, HEIGHT, SCALE = 1330, 1700, 1.5
 
@@ -108,6 +110,20 @@ def dashboard(lab: Lab) -> None:
     take(notebook, "dashboard", 2, 2, seconds=70)
 
 
+def own_dashboard(lab: Lab) -> None:
+    """The board at the end of notebook 4, with the pod picked."""
+    notebook_4 = nbformat.read(NOTEBOOKS / "04-build-your-own-dashboard.ipynb", as_version=4)
+    cells = [each.source for each in notebook_4.cells if each.cell_type == "code"]
+    (board,) = [number for number, each in enumerate(cells) if each.endswith("\nboard")]
+    notebook = lab.open(*cells[:-1], width=1300, height=5000)
+    run(notebook)
+    output = notebook.page.locator(".jp-CodeCell").nth(board).locator(".jp-OutputArea-output")
+    output.get_by_text("pod/web", exact=True).click()
+    notebook.page.wait_for_timeout(25_000)
+    notebook.page.mouse.move(2, 2)
+    output.screenshot(path=NOTEBOOKS / "recorded" / "04-dashboard.png")
+
+
 def run(notebook: Any) -> None:
     """Run all cells, and hide what does not belong into a picture."""
     notebook.run_all()
@@ -149,6 +165,7 @@ TAKERS: dict[str, Callable[[Lab], None]] = {
     "hops": hops,
     "play": play,
     "dashboard": dashboard,
+    "own-dashboard": own_dashboard,
 }
 
 

@@ -43,4 +43,8 @@ def _text(action: argparse.Action, parser: argparse.ArgumentParser) -> str:
     text = (action.help or "") % (vars(action) | {"prog": parser.prog})
     if action.choices is not None and action.metavar is not None and not text:
         text = ", ".join(f"`{each}`" for each in action.choices)
-    return f"{text[:1].upper()}{text[1:]}." if text and text[-1] not in ".!" else text
+    if not text or text[-1] in ".!":
+        return text
+    first, _, _ = text.partition(" ")
+    name = "," in first or "/" in first  # of a pod: "web, svc/api or ..." stays as it is
+    return f"{text if name else text[:1].upper() + text[1:]}."
