@@ -22,6 +22,9 @@ endif
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
+# For the tutorials; the packages have binaries for this kind of machine only.
+KUBECTL := $(if $(filter Linux-x86_64,$(shell uname -s)-$(shell uname -m)),$(VENV)/.kubectl)
+
 .PHONY: demo test check lint bench lab docs clean debian
 .DELETE_ON_ERROR:
 
@@ -43,7 +46,7 @@ lint: $(VENV)/.with-test
 bench: debian $(VENV)/.with-test $(VENV)/.kubectl
 	@$(BIN)/python tests/bench
 
-lab: $(VENV)/.with-lab
+lab: $(VENV)/.with-lab $(KUBECTL)
 	@PATH="$$PATH:$(CURDIR)/$(VENV)/kubectl" $(BIN)/jupyter lab $$([ "$$(id -u)" != 0 ] || echo --allow-root) notebooks
 
 docs: $(VENV)/.with-docs

@@ -165,10 +165,10 @@ class Faults:
         Raises:
             KfwdError: there is no such pod, or none that runs; or a service has no such port.
         """
-        found = self.destination(target, port, namespace)
+        found = self._destination(target, port, namespace)
         node = found.pod.spec.node_name
         agent = self._agent(self._node(node))
-        where = f"{namespace}/{found.pod.metadata.name}:{found.port}"
+        where = _place(found, namespace)
         others = {each: end for each, end in self._active.items() if each.where != where}
         fault = Fault(kind, where)
 
@@ -225,13 +225,15 @@ class Faults:
 
         return self._ask(ask)
 
-    def destination(self, target: Target, port: int, namespace: str = "default") -> Destination:
-        """That pod, and the port of it that the target's port leads to.
+    def place(self, target: Target, port: int, namespace: str = "default") -> str:
+        """`NAMESPACE/POD:PORT`: that pod, and the port of it that the target's port leads to.
 
         Raises:
             KfwdError: there is none; says why.
         """
+        return _place(self._destination(target, port, namespace), namespace)
 
+    def _destination(self, target: Target, port: int, namespace: str) -> Destination:
         async def ask(client: ApiClient) -> Destination:
             return resolve.resolve(target, port, await _inventory(client, target, namespace))
 
@@ -308,6 +310,10 @@ async def _inventory(client: ApiClient, target: Target, namespace: str) -> Inven
     found = await client.inventory(namespace, target.kind)
     resolve.require_namespace(found)
     return found
+
+
+def _place(found: Destination, namespace: str) -> str:
+    return f"{namespace}/{found.pod.metadata.name}:{found.port}"
 
 
 def _port_of(node: Node) -> int:

@@ -99,11 +99,10 @@ def _to_pod(faults: Faults, options: FaultOptions, target: Target, namespace: st
             made = faults.break_port(kind, target, port, namespace)
             return f"{made.where}: {MEANING[kind]}"
         case "mend", int(port):
-            name = target.name
+            where = f"{namespace}/{target.name}:{port}"
             if target.kind != "pod":  # a pod may be gone, and its fault last
-                found = faults.destination(target, port, namespace)
-                name, port = found.pod.metadata.name, found.port
-            ended = faults.mend(f"{namespace}/{name}:{port}", MENDERS["mend"])
+                where = faults.place(target, port, namespace)
+            ended = faults.mend(where, MENDERS["mend"])
             return f"ended: {_named(ended)}"
     raise AssertionError(options)
 

@@ -69,7 +69,7 @@ class PortforwardMagics(Magics):
             %portforward --stop web           stop by name, target or local port; or: all
             %portforward --stop               stop the only one there is
             %portforward --hops web           its way drawn, live: where the bytes are, what stands
-            %portforward --dashboard          the same, to handle with the mouse
+            %portforward --dashboard          all of them, to handle with the mouse
             %portforward --watch              in a terminal: redraw until Ctrl-C
 
             %%portforward db :5432            only while this cell runs; the Forward is in `fwd`
