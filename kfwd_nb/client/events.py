@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from time import localtime, strftime
 from typing import TYPE_CHECKING, Any, Literal
 
+from kfwd_nb.errors import printable
 from kfwd_nb.ports import bracketed
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ EventKind = Literal[
 of the target: it is there no more; a new one is ready."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Event:
     """Something that happened; nothing changes it any more once a log has it.
 
@@ -54,6 +56,10 @@ class Event:
     def text(self) -> str:
         """One line for people; what pods and clusters said is in it as it came."""
         return _in_words(self.kind, self.facts)
+
+    def __repr__(self) -> str:
+        when = "" if self.time is None else f"{strftime('%H:%M:%S', localtime(self.time))} "
+        return f"<{when}{self.kind}: {printable(self.text)}>"
 
 
 def _in_words(kind: EventKind, facts: dict[str, Any]) -> str:  # noqa: C901, PLR0911 - a table

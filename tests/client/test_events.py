@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import re
 import threading
 import weakref
 
@@ -42,6 +43,14 @@ def stopped_after(count: int) -> EventStream:
 
 
 @pytest.mark.pure
+def test_a_log_is_read_by_people_too():
+    log = EventLog()
+    log.record(trouble("the relay \x1b[31m is gone."))
+    assert re.fullmatch(
+        r"\[<\d\d:\d\d:\d\d trouble: the relay \\x1b\[31m is gone\.>\]", repr(log.events())
+    )
+
+
 def test_a_reader_that_is_behind_loses_the_oldest_and_hears_how_many():
     events = list(stopped_after(MAX_BEHIND + 6))
     assert (events[0].kind, events[0].facts) == ("missed", {"events": 7})
