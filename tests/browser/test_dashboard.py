@@ -82,6 +82,18 @@ def test_a_forward_is_chosen_started_used_stopped_and_started_again_with_the_mou
     assert lab.errors == []
 
 
+def test_enter_in_a_field_starts_a_forward_once(shown):
+    lab = shown()
+    lab.board.locator("input[name=target]").fill("web")
+    lab.board.locator("input[name=port]").fill("80")
+    lab.board.locator("input[name=port]").press("Enter")
+    lab.board.locator(".state.listening").wait_for()
+    lab.board.locator("button.primary", has_text="Forward").wait_for()
+    assert "already" not in lab.board.locator(".status").first.inner_text()
+    assert lab.board.locator(".forwards tbody tr").count() == 1
+    assert lab.errors == []
+
+
 def test_what_ran_before_is_there_and_its_events_too(lab, cluster):
     setup = f"{LOAD}\nimport os; os.environ['KUBECONFIG'] = {str(cluster.kubeconfig)!r}"
     notebook = lab.open(setup, "fwd = kfwd_nb.forward('db', ':5432')", "%portforward --dashboard")

@@ -397,7 +397,11 @@ class View {
     this.startButton = make("button", { type: "submit", class: "primary", "data-what": "start" }, "Forward");
     const form = make(
       "form",
-      { class: "launch", "aria-label": "start a forward", onsubmit: (event) => this.start(event) },
+      {
+        class: "launch", "aria-label": "start a forward",
+        onsubmit: (event) => this.start(event),
+        onkeydown: (event) => this.entered(event),
+      },
       make("label", { class: "context" }, make("span", {}, "Context"), this.contexts),
       field("namespace", "Namespace", "default"),
       field("target", "Pod or service", "svc/api"),
@@ -459,6 +463,13 @@ class View {
   start(event) {
     event.preventDefault();
     this.act(this.startButton, { what: "start", ...this.values() }, "Starting");
+  }
+
+  /** Enter in a field: JupyterLab keeps the key from submitting the form. */
+  entered(event) {
+    if (event.key !== "Enter" || event.isComposing || event.target.tagName !== "INPUT") return;
+    event.stopPropagation();
+    this.start(event);
   }
 
   /** Do something in the kernel; the button shows at once that it waits. */
