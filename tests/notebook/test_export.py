@@ -74,7 +74,8 @@ def nbconvert(folder: Path, to: str, *first: str) -> str:
 def test_a_web_page_shows_the_last_state(tmp_path: Path) -> None:
     page = nbconvert(tmp_path, "html")
     (table,) = re.findall(r'data-forward="pod/web">.*?</summary>', page, re.DOTALL)
-    assert re.search(r'<a href="http://localhost:400\d\d/"', table)
+    assert re.search(r"localhost:400\d\d → 80", table)
+    assert "<a href" not in table, "nobody listens there any more"
     assert re.search(r'<span class="state stopped"[^>]*>stopped</span>', table)
     assert "4 in all" in table
 
