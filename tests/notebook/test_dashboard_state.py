@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -193,6 +194,14 @@ def unasked(*_: object) -> Any:
 def test_what_cannot_be_meant_is_said_in_words(what, asked, words):
     with pytest.raises(UsageError, match=words):
         actions.perform(what, asked, unasked, unasked)
+
+
+def test_a_forward_on_the_kernels_own_loop_is_started_again_by_its_cell_only():
+    (web,) = made("web")
+    web.parameters = SimpleNamespace(loop="kernel")
+    with pytest.raises(UsageError, match="web runs on the kernel's own event loop"):
+        actions.perform("restart", {"key": state.key_of(web)}, lambda _: web, unasked)
+    assert web.state == "listening"
 
 
 def test_a_row_that_is_forgotten_is_said_to_be():

@@ -141,6 +141,22 @@ def test_only_what_somebody_looks_at_is_asked_for(clock):
     assert len(forward.questions) == before
 
 
+def test_a_page_that_looks_no_more_leaves_the_others_their_picture(clock):
+    watched = Ways(lambda *_: None)
+    forward = Asked()
+    for page in ("one", "another"):
+        watched.watch("a", page, forward, clock.time)  # type: ignore[arg-type]
+    watched.unwatch("a", "one")
+    watched.unwatch("nobody's", "one")
+    watched.refresh(clock.time)
+    assert len(forward.questions) == 1
+    watched.unwatch("a", "another")
+    forward.answer(view())
+    clock.time += 60
+    watched.refresh(clock.time)
+    assert len(forward.questions) == 1
+
+
 def test_there_is_a_limit(clock):
     watched = Ways(lambda *_: None)
     forwards = [Asked() for _ in range(MAX_WAYS + 1)]
