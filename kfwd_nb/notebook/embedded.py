@@ -140,14 +140,17 @@ class EmbeddedCluster:
             )
         return self.cluster.faults
 
-    def check_not_lost(self) -> None:
+    def check_not_lost(self, context: str | None = None) -> None:
         """Refuse to go on in another cluster than the one that was up.
+
+        Args:
+            context: that is asked for; who names another one than its own means it.
 
         Raises:
             ClusterError: it has ended by itself; says why.
         """
         self.notice()
-        if self.lost is not None:
+        if self.lost is not None and context in (None, self.lost.name):
             raise ClusterError(
                 f"cluster {self.lost.name} has ended: {self.lost.reason}",
                 hint="`%kfwd up` starts another; `%kfwd down` is for going on without one.",

@@ -98,7 +98,6 @@ class LiveTable:
         self._note = note
         self._endless = endless
         self._settle = settle
-        self._moves = False
         self._seen: object = None
         self._table: Table | None = None
         self._lock = threading.Lock()
@@ -124,9 +123,8 @@ class LiveTable:
 
     def _refresh(self, now: float) -> bool:
         forwards = self._source()
-        seen = [(id(each), each.revision, each.state) for each in forwards]
-        moves = any(any(each.throughput.rate(now)) for each in forwards)
-        if seen == self._seen and not (moves or self._moves):
+        seen, moves = look(forwards, now)
+        if seen == self._seen and not moves:
             return False
         over = not self._endless and all(map(_is_over, forwards))
         stopped = not self._endless and all(each.state == "stopped" for each in forwards)
@@ -137,9 +135,22 @@ class LiveTable:
 
             self._show(table_bundle(table))
             self._table = table
-        self._seen, self._moves = seen, moves  # not before it is shown: what fails is tried again
+        self._seen = seen  # not before it is shown: what fails is tried again
         self.over = over
         return news
+
+
+def look(forwards: Sequence[Forward], now: float) -> tuple[object, bool]:
+    """What is to be seen of forwards, to compare with a later look; and if bytes pass.
+
+    While they do, there is news without a difference: how fast. That they have ceased is one.
+    """
+    moving = [any(each.throughput.rate(now)) for each in forwards]
+    seen = [
+        (id(each), each.revision, each.state, moves)
+        for each, moves in zip(forwards, moving, strict=True)
+    ]
+    return seen, any(moving)
 
 
 def _is_over(forward: Forward) -> bool:

@@ -65,9 +65,7 @@ def _start(asked: Mapping[str, Any], tell: Tell) -> str:
         raise UsageError(f"choose a port of {target}: 80, 8080:80, or :80 for any free local one.")
     parse_port(port)  # what is wrong with it is said of what was typed
     context = _word(asked, "context") or None
-    embedded.notice()
-    if embedded.lost is not None and context in (None, embedded.lost.name):
-        embedded.check_not_lost()
+    embedded.check_not_lost(context)
     forward, outcome = client.forward_or_existing(
         target,
         port if ":" in port else f":{port}",

@@ -28,7 +28,7 @@ from kfwd_nb.notebook.dashboard.events import Log
 from kfwd_nb.notebook.dashboard.history import Sample, samples
 from kfwd_nb.notebook.dashboard.questions import Answer, Questions
 from kfwd_nb.notebook.dashboard.ways import Ways
-from kfwd_nb.notebook.live import EveryForward, LiveTable, follower
+from kfwd_nb.notebook.live import EveryForward, LiveTable, follower, look
 from kfwd_nb.notebook.output import Output, execution, updates_in_place
 from kfwd_nb.notebook.settings import wanted_form
 
@@ -125,9 +125,7 @@ class Dashboard(anywidget.AnyWidget):
         self._every = EveryForward(client.forwards)
         self._sent = state.State()
         self._seen: object = None
-        self._moves = False
         self._told = int(time.time())  # samples up to this second
-        self._standing: list[Forward] = []
         self._ways = Ways(lambda key, html: self.send({"kind": "way", "key": key, "html": html}))
         self._log = Log()
         self._stale = False
@@ -221,14 +219,13 @@ class Dashboard(anywidget.AnyWidget):
                 live.freeze(CLOSED)
 
     def _refresh(self, now: float) -> bool:
-        forwards = self._standing = self._source()
-        moves = any(any(each.throughput.rate(now)) for each in forwards)
+        forwards = self._source()
         second = int(now)
         # The clock may have been set back, or far ahead, as after a sleep of the machine.
         since = max(min(self._told, second), second - KEPT)
         new_samples = self._samples(forwards, since, second)
-        seen = [(id(each), each.revision, each.state) for each in forwards]
-        if seen == self._seen and not (moves or self._moves or new_samples):
+        seen, moves = look(forwards, now)
+        if seen == self._seen and not (moves or new_samples):
             return False
         new = state.read(forwards, now)
         changed = state.difference(self._sent, new)
@@ -241,7 +238,7 @@ class Dashboard(anywidget.AnyWidget):
             self._serial += 1
             self.send({"kind": "changed", "serial": self._serial, "now": now, **changed})
         # Not before all of it is told: what fails is tried again.
-        self._seen, self._moves, self._told = seen, moves, second
+        self._seen, self._told = seen, second
         return bool(changed)
 
     def _samples(
@@ -265,7 +262,7 @@ class Dashboard(anywidget.AnyWidget):
         return self._sent.whole() | {
             "serial": self._serial,
             "now": time.time(),
-            "samples": self._samples(self._standing, self._told - KEPT, self._told),
+            "samples": self._samples(self._source(), self._told - KEPT, self._told),
             "events": self._log.lines,
         }
 
