@@ -101,14 +101,15 @@ def warning_of(forward: Forward) -> str:
 
 def _attend(running: Forward, narrator: Narrator, file: PortsFile) -> None:
     """Tell what happens, until it is over; also the end that a signal makes."""
-    from kfwd_nb.client.events import description
-
     happened = running.events(past=True)
     try:
         with running:
-            file.write(description(running) | {"pid": os.getpid()})
             for event in happened:
-                narrator.tell(event, *happened.rest())
+                news = (event, *happened.rest())
+                for each in news:
+                    if each.kind == "listening":
+                        file.write(each.facts | {"pid": os.getpid()})
+                narrator.tell(*news)
                 time.sleep(PAUSE)
     except Ended:
         running.stop()  # it came before the block had begun, perhaps

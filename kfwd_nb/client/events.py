@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from time import localtime, strftime
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,8 +13,8 @@ from kfwd_nb.ports import bracketed
 if TYPE_CHECKING:
     from kfwd_nb.client.connection import Connection
     from kfwd_nb.client.dialects import Dialect
-    from kfwd_nb.client.forward import Forward
     from kfwd_nb.client.listener import ForwardedPort
+    from kfwd_nb.client.parameters import ForwardParameters
     from kfwd_nb.kube.objects import Pod
 
 EventKind = Literal[
@@ -107,27 +108,25 @@ def _placed(facts: dict[str, Any]) -> str:
 # -- the forward as a whole ---------------------------------------------------------------------
 
 
-def listening(forward: Forward) -> Event:
-    """All its ports listen."""
-    return Event("listening", description(forward))
-
-
-def stopped(forward: Forward) -> Event:
-    """It is over."""
-    return Event("stopped", {"reason": forward.reason})
-
-
-def description(forward: Forward) -> dict[str, Any]:
-    """What a forward is."""
-    return {
-        "target": str(forward.target),
-        "namespace": forward.namespace,
-        "context": forward.context,
-        "server": forward.server,
-        "dialect": forward.dialect,
-        "dialectReason": forward.dialect_reason,
-        "ports": [_port(each) for each in forward.ports],
+def listening(
+    parameters: ForwardParameters, dialect: Dialect | None, ports: Sequence[ForwardedPort]
+) -> Event:
+    """All its ports listen; the facts are what the forward is."""
+    facts = {
+        "target": str(parameters.target),
+        "namespace": parameters.namespace,
+        "context": parameters.context,
+        "server": parameters.server,
+        "dialect": dialect.name if dialect is not None else "",
+        "dialectReason": dialect.reason if dialect is not None else "",
+        "ports": [_port(each) for each in ports],
     }
+    return Event("listening", facts)
+
+
+def stopped(reason: str) -> Event:
+    """It is over."""
+    return Event("stopped", {"reason": reason})
 
 
 def _port(port: ForwardedPort) -> dict[str, Any]:

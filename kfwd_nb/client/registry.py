@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Literal, TypedDict, Unpack, cast
 
 from kfwd_nb.client.dialects import checked
-from kfwd_nb.client.forward import Forward, ForwardParameters
+from kfwd_nb.client.forward import Forward
 from kfwd_nb.client.loops import LoopName
+from kfwd_nb.client.parameters import ForwardParameters
 from kfwd_nb.errors import ListenError, UsageError, printable
 from kfwd_nb.kube.kubeconfig import ClusterAccess, load
 from kfwd_nb.kube.waiting import Waits, unheard
@@ -42,7 +43,7 @@ def end(reason: str) -> None:
         if each.parameters.loop == "thread":
             each.stop(reason)
         else:  # the kernel's own loop has ended, and what it held goes with the process
-            each.state, each.reason = "stopped", reason
+            each.lose(reason)
 
 
 class Options(TypedDict, total=False):

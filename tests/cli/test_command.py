@@ -139,8 +139,7 @@ def test_a_forward_that_ends_by_itself_is_a_failure(
     class Fake:
         """A forward that somebody else has stopped."""
 
-        ports, reason, target, namespace, context = (), "over.", "pod/web", "default", "test"
-        server = dialect = dialect_reason = ""
+        ports, reason = (), "over."
 
         def events(self, *, past: bool) -> EventStream:
             assert past

@@ -33,12 +33,12 @@ REAL = {"gitVersion": "v1.36.0"}
 
 def pairs_of(fwd) -> int:
     """Pairs that its upgraded connections carry now."""
-    pools = fwd._dialer.dialect._pools.values()
+    pools = fwd._forwarding.dialer.dialect._pools.values()
     return sum(connection.pairs for each in pools for connection in list(each._all))
 
 
 def upgraded_of(fwd) -> int:
-    return int(fwd._dialer.dialect._budget.used)
+    return int(fwd._forwarding.dialer.dialect._budget.used)
 
 
 # -- which one ------------------------------------------------------------------------------------

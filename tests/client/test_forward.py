@@ -353,7 +353,7 @@ def test_stop_while_a_connection_is_being_dialed(relay, kubeconfig):
 def test_stop_while_a_local_program_does_not_read(relay, kubeconfig):
     """Its pod's side is over already; what waits for it is given up."""
     fwd = forward("web", ":7")
-    for listener in fwd._listeners.sockets:
+    for listener in fwd._forwarding.listeners.sockets:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
     with socket.socket() as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

@@ -52,7 +52,7 @@ def test_it_ends_in_each_direction_by_itself(relay, kubeconfig):
 
 def test_nobody_listens_for_a_forward_without_ports(relay, kubeconfig):
     with forward("web") as fwd:
-        assert fwd._listeners.sockets == []
+        assert fwd._forwarding.listeners.sockets == []
         assert "without a local port" in repr(fwd)
         assert fwd.log()[-1].text == "ready, without a local port"
         assert forward("web") is fwd

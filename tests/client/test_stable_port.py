@@ -61,7 +61,7 @@ class TestForward:
     @pytest.fixture
     def derived(self, monkeypatch):
         """Sets the number that every forward derives."""
-        module = sys.modules["kfwd_nb.client.forward"]
+        module = sys.modules["kfwd_nb.client.forwarding"]
         return lambda port: monkeypatch.setattr(module, "stable_port", lambda *_: port)
 
     def test_the_same_line_gets_the_same_port_each_time(self, relay, context):
