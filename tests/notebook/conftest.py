@@ -187,11 +187,12 @@ def wait_until(condition: Callable[[], bool], timeout: float) -> bool:
 
 def alive(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
     """Those that still run; what waits to be reaped does not."""
-    return [
-        each
-        for each in processes
-        if each.is_running() and each.status() != psutil.STATUS_ZOMBIE  # PIDs are used again
-    ]
+    still = []
+    for each in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):  # it ends between the two questions
+            if each.is_running() and each.status() != psutil.STATUS_ZOMBIE:  # PIDs are used again
+                still.append(each)
+    return still
 
 
 @pytest.fixture(scope="session")
