@@ -7,7 +7,8 @@ import inspect
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
-from kfwd_nb.notebook.arguments import KFWD_COMMANDS, parser_of
+from kfwd_nb.notebook.arguments.kfwd import KFWD_COMMANDS, kfwd_parser
+from kfwd_nb.notebook.arguments.portforward import portforward_parser
 from kfwd_nb.notebook.kfwd import KfwdMagics
 from kfwd_nb.notebook.portforward import PortforwardMagics
 from reference.options import described
@@ -26,9 +27,9 @@ class Magic(SphinxDirective):
         name = self.arguments[0]
         shown: list[nodes.Node] = [block(help_of(name))]
         if name == "portforward":
-            return [*shown, definitions(described("%portforward", parser_of(name)))]
+            return [*shown, definitions(described("%portforward", portforward_parser()))]
         for command in KFWD_COMMANDS:
-            options = list(described(f"%kfwd {command}", parser_of(command)))
+            options = list(described(f"%kfwd {command}", kfwd_parser(command)))
             title = f"%kfwd {command}"
             body = [definitions(options)] if options else [nodes.paragraph(text="No options.")]
             shown.append(section(title, anchor(title), *body))

@@ -96,7 +96,7 @@ class block:  # noqa: N801 - read as a keyword of its cell
     def __init__(self, line: str) -> None:
         from IPython.core.getipython import get_ipython
 
-        from kfwd_nb.notebook.arguments import parse_block
+        from kfwd_nb.notebook.arguments.portforward import parse_block
         from kfwd_nb.notebook.settings import settings_of
 
         shell = get_ipython()

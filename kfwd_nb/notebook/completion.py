@@ -24,7 +24,9 @@ from IPython.core.completer import (
 )
 
 from kfwd_nb.kube.completing import complete_target
-from kfwd_nb.notebook.arguments import FAULT_VERBS, KFWD_COMMANDS, NODE_VERBS, parser_of
+from kfwd_nb.notebook.arguments.fault import FAULT_VERBS, TAKES
+from kfwd_nb.notebook.arguments.kfwd import KFWD_COMMANDS, kfwd_parser
+from kfwd_nb.notebook.arguments.portforward import portforward_parser
 from kfwd_nb.notebook.settings import settings_of
 
 if TYPE_CHECKING:
@@ -90,7 +92,8 @@ def wanted(text: str) -> Wanted | None:
 
 
 def _argument(command: str, words: list[str], word: str) -> Wanted:
-    options = parser_of(command).options
+    parser = portforward_parser() if command == "portforward" else kfwd_parser(command)
+    options = parser.options
     before = words[-1] if words else ""
     place = (_value_of(words, "-n", "--namespace"), _value_of(words, "--context"))
     if _takes_value(before, options):
@@ -132,9 +135,12 @@ def _fault(words: list[str], word: str, place: tuple[str | None, str | None]) ->
     if not words:
         return Wanted(word, FAULT_VERBS)
     verb, *rest = words
-    if verb in NODE_VERBS or (verb == "mend" and "node/".startswith(word[:5]) and word):
+    if verb not in FAULT_VERBS:
+        return Wanted(word)
+    means_node = bool(word) and "node/".startswith(word[:5])
+    if TAKES[verb] == "node" or (TAKES[verb] == "node or port" and means_node):
         return Wanted(word) if rest else Wanted(word, (), "node", "node/")
-    return _target(rest, word, place) if verb in FAULT_VERBS else Wanted(word)
+    return _target(rest, word, place)
 
 
 def _value_of(words: list[str], *options: str) -> str | None:

@@ -10,7 +10,7 @@ from kfwd_nb.notebook.results import Done
 
 if TYPE_CHECKING:
     from kfwd_nb.cluster.faults import Fault, Faults
-    from kfwd_nb.notebook.arguments import FaultOptions
+    from kfwd_nb.notebook.arguments.fault import FaultOptions
     from kfwd_nb.ports import Target
 
 MENDERS = {"continue": ("stop",), "mend": ("cut", "refuse", "reset", "stall")}

@@ -12,13 +12,11 @@ from IPython.core.magic import Magics, line_magic, magics_class
 
 from kfwd_nb.cluster.options import Options
 from kfwd_nb.errors import ClusterError, KfwdError
-from kfwd_nb.notebook.arguments import (
-    EnterOptions,
-    FaultOptions,
-    ListOptions,
-    asks_for_help,
-    parse_kfwd,
-)
+from kfwd_nb.notebook.arguments.fault import FaultOptions
+from kfwd_nb.notebook.arguments.kfwd import parse_kfwd
+from kfwd_nb.notebook.arguments.line import asks_for_help
+from kfwd_nb.notebook.arguments.listing import ListOptions
+from kfwd_nb.notebook.arguments.nsenter import EnterOptions
 from kfwd_nb.notebook.embedded import Lost, embedded
 from kfwd_nb.notebook.live import follower
 from kfwd_nb.notebook.notice import Notice
@@ -102,16 +100,17 @@ class KfwdMagics(Magics):
         command, options = parse_kfwd(line, self._shell.user_ns, defaults)
         embedded.notice()
         follower.refresh()
-        match command:
-            case "up":
-                return self._up(cast(Options, options))
-            case "down":
+        match options:
+            case Options():
+                return self._up(options)
+            case None:
                 return self._down()
-            case "nsenter":
-                return self._nsenter(cast(EnterOptions, options))
-            case "fault":
-                return self._fault(cast(FaultOptions, options))
-        return self._look(command, cast(ListOptions, options))
+            case EnterOptions():
+                return self._nsenter(options)
+            case FaultOptions():
+                return self._fault(options)
+            case ListOptions():
+                return self._look(command, options)
 
     def _up(self, options: Options) -> ClusterUp:
         from kfwd_nb.notebook.progress import Progress

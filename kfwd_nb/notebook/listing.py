@@ -19,7 +19,8 @@ from kfwd_nb.notebook.results import (
 if TYPE_CHECKING:
     from kfwd_nb.kube.kubeconfig import ClusterAccess
     from kfwd_nb.kube.objects import Object, Pod, Service
-    from kfwd_nb.notebook.arguments import EnterOptions, ListOptions
+    from kfwd_nb.notebook.arguments.listing import ListOptions
+    from kfwd_nb.notebook.arguments.nsenter import EnterOptions
 
     Kind = TypeVar("Kind", bound=Object)
 

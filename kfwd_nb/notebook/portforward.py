@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 from IPython.core.magic import Magics, line_cell_magic, magics_class
 
 from kfwd_nb.errors import KfwdError, NoPortError, NotFoundError, UsageError
-from kfwd_nb.notebook.arguments import (
+from kfwd_nb.notebook.arguments.line import asks_for_help
+from kfwd_nb.notebook.arguments.portforward import (
     ForwardOptions,
     ShowOptions,
     StopOptions,
-    asks_for_help,
     parse_portforward,
-    second_target,
 )
+from kfwd_nb.notebook.arguments.slips import second_target
 from kfwd_nb.notebook.embedded import embedded
 from kfwd_nb.notebook.live import INTERVAL, EveryForward, Followed, LiveTable, Source, follower
 from kfwd_nb.notebook.notice import Notice

@@ -18,7 +18,8 @@ from IPython.core.magic import Magics, cell_magic, magics_class
 from kfwd_nb.agent.isolation import probe
 from kfwd_nb.cluster.workload import database_user, has_postgres
 from kfwd_nb.errors import UsageError
-from kfwd_nb.notebook.arguments import Parser, split
+from kfwd_nb.notebook.arguments.line import split
+from kfwd_nb.notebook.arguments.parser import Parser
 from kfwd_nb.notebook.output import Output
 from kfwd_nb.notebook.render import Sheet
 from kfwd_nb.notebook.results import Result

@@ -13,7 +13,7 @@ from traitlets import Enum, TraitError, Unicode, validate
 from traitlets.config import Configurable
 
 from kfwd_nb.errors import ConfigError, KfwdError
-from kfwd_nb.notebook.arguments import Defaults, Loop
+from kfwd_nb.notebook.arguments.defaults import Defaults, Loop
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell

@@ -19,7 +19,8 @@ import kfwd_nb
 from kfwd_nb.agent import config as agent
 from kfwd_nb.cli.command import COMMANDS
 from kfwd_nb.kube.schema import IGNORED, UNSUPPORTED
-from kfwd_nb.notebook.arguments import KFWD_COMMANDS, parser_of
+from kfwd_nb.notebook.arguments.kfwd import KFWD_COMMANDS, kfwd_parser
+from kfwd_nb.notebook.arguments.portforward import portforward_parser
 from kfwd_nb.notebook.settings import Kfwd
 from kfwd_nb.relay import config as relay
 
@@ -65,9 +66,8 @@ def test_every_public_name_has_its_place(site: Path) -> None:
 
 def test_every_option_of_the_magics(site: Path) -> None:
     page = Page(site / "magics.html")
-    for command in ("portforward", *KFWD_COMMANDS):
-        magic = "%portforward" if command == "portforward" else f"%kfwd {command}"
-        parser = parser_of(command)
+    for parser in (portforward_parser(), *map(kfwd_parser, KFWD_COMMANDS)):
+        magic = parser.prog
         assert undescribed(page, described(magic, parser)) == []
         for action in parser.options.values():
             assert anchor(magic, longest(action)) in page.places

@@ -8,19 +8,18 @@ import pytest
 
 from kfwd_nb.cluster.options import Options
 from kfwd_nb.errors import UsageError
-from kfwd_nb.notebook.arguments import (
-    EnterOptions,
+from kfwd_nb.notebook.arguments.kfwd import parse_kfwd
+from kfwd_nb.notebook.arguments.line import asks_for_help, split
+from kfwd_nb.notebook.arguments.listing import ListOptions
+from kfwd_nb.notebook.arguments.nsenter import EnterOptions
+from kfwd_nb.notebook.arguments.portforward import (
     ForwardOptions,
-    ListOptions,
     ShowOptions,
     StopOptions,
-    asks_for_help,
     parse_block,
-    parse_kfwd,
     parse_portforward,
-    second_target,
-    split,
 )
+from kfwd_nb.notebook.arguments.slips import second_target
 from kfwd_nb.ports import Target
 
 pytestmark = pytest.mark.pure

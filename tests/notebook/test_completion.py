@@ -12,7 +12,7 @@ from kfwd_nb.errors import KfwdError
 from kfwd_nb.kube.completing import PREFIXES
 from kfwd_nb.kube.kubeconfig import announce
 from kfwd_nb.kube.typed_options import DIALECTS
-from kfwd_nb.notebook.arguments import KFWD_COMMANDS
+from kfwd_nb.notebook.arguments.kfwd import KFWD_COMMANDS
 from kfwd_nb.notebook.completion import MAX_ASKING, PATIENCE, KnownNames, Wanted, place, wanted
 
 pytestmark = pytest.mark.pure

@@ -9,7 +9,8 @@ import pytest
 
 from kfwd_nb.errors import UsageError
 from kfwd_nb.kube.completing import PREFIXES
-from kfwd_nb.notebook.arguments import FAULT_VERBS, FaultOptions, parse_kfwd
+from kfwd_nb.notebook.arguments.fault import FAULT_VERBS, FaultOptions
+from kfwd_nb.notebook.arguments.kfwd import parse_kfwd
 from kfwd_nb.notebook.completion import Wanted, wanted
 from kfwd_nb.ports import Target
 

@@ -25,7 +25,9 @@ from kfwd_nb.kube.objects import (
     ServiceSpec,
 )
 from kfwd_nb.notebook import listing, portforward
-from kfwd_nb.notebook.arguments import EnterOptions, ListOptions, parse_portforward
+from kfwd_nb.notebook.arguments.listing import ListOptions
+from kfwd_nb.notebook.arguments.nsenter import EnterOptions
+from kfwd_nb.notebook.arguments.portforward import parse_portforward
 
 pytestmark = pytest.mark.pure
 

@@ -12,15 +12,11 @@ import pytest
 from traitlets import TraitError
 
 from kfwd_nb.errors import UsageError
-from kfwd_nb.notebook.arguments import (
-    Defaults,
-    EnterOptions,
-    ForwardOptions,
-    ListOptions,
-    parse_block,
-    parse_kfwd,
-    parse_portforward,
-)
+from kfwd_nb.notebook.arguments.defaults import Defaults
+from kfwd_nb.notebook.arguments.kfwd import parse_kfwd
+from kfwd_nb.notebook.arguments.listing import ListOptions
+from kfwd_nb.notebook.arguments.nsenter import EnterOptions
+from kfwd_nb.notebook.arguments.portforward import ForwardOptions, parse_block, parse_portforward
 from kfwd_nb.notebook.settings import Kfwd
 from kfwd_nb.ports import Target
 
