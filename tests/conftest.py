@@ -10,11 +10,18 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from peers.users import NO_NAMESPACES, NOBODY, OrdinaryUser
 
 import kfwd_nb
 from kfwd_nb.cluster import MiniCluster
+
+# A slow machine is no finding.
+hypothesis.settings.register_profile(
+    "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("untimed")
 
 ELSEWHERE = ("JUPYTERHUB_", "JPY_", "VSCODE_PROXY_URI", "COLAB_", "CODESPACE", "SSH_CONNECTION")
 """Beginnings of variables that tell where a browser is."""

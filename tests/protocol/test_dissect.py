@@ -143,7 +143,7 @@ def test_byte_by_byte(conversation: Conversation):
 
 
 @every
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(data=st.data())
 def test_in_any_pieces(conversation: Conversation, data: st.DataObject):
     reader, octets = conversation()
@@ -151,7 +151,7 @@ def test_in_any_pieces(conversation: Conversation, data: st.DataObject):
     assert dissected(reader, octets, pieces) == dissected(*conversation())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(octets=st.binary(max_size=300), pieces=st.lists(st.integers(1, 20), max_size=30))
 @pytest.mark.parametrize("dialect", ["connect", "spdy", "websocket"])
 @pytest.mark.parametrize("sent", [True, False])

@@ -104,7 +104,7 @@ def test_byte_by_byte(conversation: Conversation):
 
 
 @both
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_in_any_pieces(conversation: Conversation, data: st.DataObject):
     side, octets = conversation()
@@ -119,7 +119,7 @@ def test_in_equal_pieces(conversation: Conversation, length: int):
     assert side.hear(octets, [length] * (len(octets) // length)) == whole(conversation)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     st.lists(st.tuples(st.integers(1, 40), st.none() | st.integers(0, 20)), max_size=20),
     st.integers(0, 12),

@@ -375,7 +375,7 @@ FRAMES = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(FRAMES, max_size=12), st.booleans(), st.data())
 def test_no_bytes_raise_anything_but_a_protocol_error(frames, client, data):
     side = peer.Side(client=client)
@@ -393,7 +393,7 @@ def test_no_bytes_raise_anything_but_a_protocol_error(frames, client, data):
         assert side.hear(octets) == []
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.binary(max_size=200))
 def test_noise_raises_nothing_but_a_protocol_error(noise):
     side = server_with_tunnel()

@@ -120,7 +120,7 @@ EVENTS: Seen = [
 
 
 @given(st.lists(st.integers(1, 700), min_size=1, max_size=20))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_chunking_gives_the_same_events(sizes):
     made, _ = server()
     assert feed(made, transcript(), sizes) == EVENTS
@@ -128,7 +128,7 @@ def test_any_chunking_gives_the_same_events(sizes):
 
 
 @given(st.binary(max_size=600), st.booleans())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_random_bytes_raise_nothing_else(wire, as_client):
     made = client()[0] if as_client else server()[0]
     with contextlib.suppress(RemoteProtocolError):
@@ -136,7 +136,7 @@ def test_random_bytes_raise_nothing_else(wire, as_client):
 
 
 @given(st.data())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_a_broken_transcript_raises_nothing_else(data):
     wire = bytearray(transcript())
     for _ in range(data.draw(st.integers(1, 4))):
@@ -147,7 +147,7 @@ def test_a_broken_transcript_raises_nothing_else(data):
 
 
 @given(st.lists(st.tuples(st.sampled_from([1, 2, 3, 6, 7, 8]), st.binary(max_size=40)), max_size=8))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_control_frames_with_any_payload_raise_nothing_else(control):
     for made in (client()[0], server()[0]):
         with contextlib.suppress(RemoteProtocolError):
