@@ -5,10 +5,11 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 
 from kfwd_nb.agent.isolation import MEANING
 from kfwd_nb.cli import terminal
-from kfwd_nb.cli.command import Parser
+from kfwd_nb.cli.command import Parser, starting
 from kfwd_nb.cluster import MiniCluster
 from kfwd_nb.cluster.options import add_arguments, from_arguments
 from kfwd_nb.errors import printable
@@ -32,7 +33,9 @@ def run(words: Sequence[str]) -> int:
         kubeconfig=options.kubeconfig,
         progress=say,
     )
-    with cluster:
+    with ExitStack() as stack:
+        with starting():
+            stack.enter_context(cluster)
         terminal.say(ready_line(cluster))
         while not cluster.wait(LOOK):
             while cluster.notes:

@@ -17,7 +17,7 @@ from kfwd_nb.client.display import Displayable
 from kfwd_nb.errors import UsageError
 
 if TYPE_CHECKING:
-    from kfwd_nb.client.trace import TracedFrame
+    from kfwd_nb.client.traced_frame import TracedFrame
 
 MAX_STEPS = 40
 """Steps that are played; each is a picture in the saved notebook."""

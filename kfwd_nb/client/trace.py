@@ -16,14 +16,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, overload
+from typing import TYPE_CHECKING, Any, Self, overload
 
 from kfwd_nb.client.beyond import Beyond, beyond
 from kfwd_nb.client.display import Displayable
 from kfwd_nb.client.hops import PATIENCE
 from kfwd_nb.client.playback import Playback, playback
+from kfwd_nb.client.traced_frame import Direction, TracedFrame
 from kfwd_nb.errors import ConfigError, KfwdError, UsageError
 from kfwd_nb.protocol.dissect import Dissector, Frame, dissector
 from kfwd_nb.protocol.hops import MAX_NOTED, PATH, PING_MARK
@@ -50,25 +50,7 @@ LOOK_AGAIN = 0.005
 MAX_QUESTIONS = 16
 """Questions about the hops, the last ones, whose frames are known to be none of the program's."""
 
-Direction = Literal["out", "in"]
-
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TracedFrame(Frame):
-    """One frame, whole; what it is says `Frame`.
-
-    Attributes:
-        time: seconds since the trace began at which its last octet was read, or handed over to be
-            written.
-        direction: `out` to the server, `in` from it.
-        wire: which connection to the server, counted from 1 as the trace saw them.
-    """
-
-    time: float
-    direction: Direction
-    wire: int
 
 
 class Trace(Displayable, Sequence[TracedFrame]):

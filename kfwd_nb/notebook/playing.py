@@ -17,7 +17,7 @@ from kfwd_nb.notebook.units import bytes_text, cut, duration_text
 
 if TYPE_CHECKING:
     from kfwd_nb.client.playback import Playback, Step
-    from kfwd_nb.client.trace import TracedFrame
+    from kfwd_nb.client.traced_frame import TracedFrame
     from kfwd_nb.protocol.hops import NoteKind
 
 BOX = 118

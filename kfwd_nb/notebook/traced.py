@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from kfwd_nb.notebook.render import Bundle, Sheet, sheet_bundle
 
 if TYPE_CHECKING:
-    from kfwd_nb.client.trace import Trace, TracedFrame
+    from kfwd_nb.client.trace import Trace
+    from kfwd_nb.client.traced_frame import TracedFrame
 
 MAX_ROWS = 200
 """Frames that a table shows, the latest; `Trace.to_frame` has all that are kept."""
@@ -17,7 +18,7 @@ MAX_DETAILS = 160
 
 ARROWS = {"out": "→ out", "in": "← in"}
 
-HEAD = ("ms", "way", "wire", "protocol", "stream", "type", "length", "flags", "details")
+HEAD = ("ms", "way", "wire", "layer", "stream", "type", "length", "flags", "details")
 
 
 def trace_bundle(trace: Trace) -> Bundle:

@@ -7,7 +7,8 @@ from peers.plain import connect, read_all
 
 from kfwd_nb import forward
 from kfwd_nb.client import trace as trace_module
-from kfwd_nb.client.trace import Trace, TracedFrame
+from kfwd_nb.client.trace import Trace
+from kfwd_nb.client.traced_frame import TracedFrame
 
 pytestmark = pytest.mark.chain
 

@@ -67,12 +67,12 @@ def test_it_says_when_it_is_ready_and_ends_by_a_signal(up: Up, tmp_path: Path, n
     assert not Path(match[1]).exists()
 
 
-def test_a_signal_during_the_start_ends_it_too(up: Up) -> None:
+def test_a_signal_during_the_start_ends_it_and_is_told(up: Up) -> None:
     process = up()
     assert process.stderr.readline() == "starting the embedded cluster\n"
     assert process.stderr.readline().startswith("isolation ")
     process.send_signal(signal.SIGTERM)
-    assert process.wait(10) == 0
+    assert process.wait(10) == 128 + signal.SIGTERM
 
 
 def test_simulated_isolation_is_said_in_words(up: Up, tmp_path: Path) -> None:
