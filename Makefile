@@ -28,7 +28,7 @@ KUBECTL := $(if $(filter Linux-x86_64,$(shell uname -s)-$(shell uname -m)),$(VEN
 .PHONY: demo test check lint bench lab docs clean debian
 .DELETE_ON_ERROR:
 
-demo: $(VENV)/.with-test
+demo: $(VENV)/.with-tutorial
 	@$(BIN)/python -m kfwd_nb.notebook.demo
 
 test: debian lint $(VENV)/.kubectl

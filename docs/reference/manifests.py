@@ -17,9 +17,6 @@ from kfwd_nb.kube.manifests import KINDS
 from kfwd_nb.kube.schema import IGNORED, UNSUPPORTED
 from reference.parts import anchor, paragraph, section, table
 
-STATUS = "status"
-"""Is accepted and dropped: what an object is, nobody decides in a manifest."""
-
 
 class Manifests(SphinxDirective):
     """See the module."""

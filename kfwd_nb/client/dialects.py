@@ -3,7 +3,7 @@
 | dialect | spoken to |
 |---|---|
 | `connect` | a kfwd relay: one HTTP/2 CONNECT stream for each connection |
-| `websocket` | API servers since 1.30: SPDY inside a WebSocket |
+| `websocket` | API servers since 1.31: SPDY inside a WebSocket |
 | `spdy` | any API server: SPDY after an HTTP/1.1 upgrade |
 """
 

@@ -146,7 +146,11 @@ class Faults:
         nobody = socket.socket()  # it holds a port, so that nobody else can listen there
         nobody.bind(("127.0.0.1", 0))
         dead = nobody.getsockname()[1]
-        self._put(_at_port(found, dead))
+        try:
+            self._put(_at_port(found, dead))
+        except BaseException:
+            nobody.close()
+            raise
 
         def mend() -> None:
             now = self._node(node)

@@ -1,7 +1,7 @@
 """Upgraded connections to `pods/portforward` of an API server (Kubernetes pkg/registry/core/pod).
 
-Kubernetes API servers take both forms on one path: a POST that is upgraded to SPDY, and since 1.30
-a WebSocket that carries the same SPDY.
+Kubernetes API servers take both forms on one path: a POST that is upgraded to SPDY, and since 1.31
+(1.30 behind a feature gate) a WebSocket that carries the same SPDY.
 """
 
 from __future__ import annotations

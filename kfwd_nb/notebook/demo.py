@@ -38,9 +38,11 @@ CELLS = (
 
     # An ordinary call, which blocks the kernel: the forward works all the same.
     print(urllib.request.urlopen(web.url()).read().decode())""",
-    "%kfwd nsenter web -- cat /proc/net/dev",
     "%kfwd services",
 )
+
+LINUX_CELLS = ("%kfwd nsenter web -- cat /proc/net/dev",)
+"""For a system that has /proc."""
 
 DATABASE_CELLS = (
     "db = %portforward db :5432",
@@ -70,8 +72,10 @@ class Notebook:
     def run(self, code: str) -> tuple[bool, list[str]]:
         """Execute a cell; whether it succeeded, and its outputs as text."""
         self._outputs, self._displays = [], {}
-        request = self._client.execute(code)
-        reply = self._client.get_shell_msg(timeout=CELL_LIMIT)
+        reply = self._client.execute_interactive(
+            code, allow_stdin=False, timeout=CELL_LIMIT, output_hook=self._hear
+        )
+        request = reply["parent_header"]["msg_id"]
         settled = time.monotonic() + SETTLE
         while (left := settled - time.monotonic()) > 0:
             try:
@@ -79,10 +83,11 @@ class Notebook:
             except Empty:
                 break
             if message["parent_header"].get("msg_id") == request:
-                self._take(message["msg_type"], message["content"])
+                self._hear(message)
         return reply["content"]["status"] == "ok", self._outputs
 
-    def _take(self, kind: str, content: dict[str, Any]) -> None:
+    def _hear(self, message: dict[str, Any]) -> None:
+        kind, content = message["msg_type"], message["content"]
         if kind == "stream":
             self._outputs.append(content["text"].rstrip("\n"))
         elif kind == "error":
@@ -131,7 +136,8 @@ def cells() -> list[str]:
     from kfwd_nb.cluster.workload import has_postgres
 
     database = has_postgres() and importlib.util.find_spec("psycopg") is not None
-    chosen = (*CELLS, *(DATABASE_CELLS if database else ()), *LAST_CELLS)
+    linux = LINUX_CELLS if sys.platform == "linux" else ()
+    chosen = (*CELLS, *linux, *(DATABASE_CELLS if database else ()), *LAST_CELLS)
     return [dedent(cell) for cell in chosen]
 
 

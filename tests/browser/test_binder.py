@@ -8,6 +8,7 @@ run there.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -116,6 +117,14 @@ class Server:
     token: str
 
 
+def url_in(runtime: Path) -> str:
+    """What a server has written of itself; empty while that is not whole."""
+    for file in runtime.glob("jpserver-*.json"):
+        with contextlib.suppress(json.JSONDecodeError):
+            return str(json.loads(file.read_bytes())["url"])
+    return ""
+
+
 @pytest.fixture(scope="module")
 def server(image: Image) -> Iterator[Server]:
     """JupyterLab in the checkout; all of it is gone at the end."""
@@ -139,11 +148,10 @@ def server(image: Image) -> Iterator[Server]:
     family = psutil.Process(process.pid)
     try:
         deadline = time.monotonic() + 60
-        while not (found := [*runtime.glob("jpserver-*.json")]):
+        while not (url := url_in(runtime)):
             assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.1)
-        time.sleep(0.2)
-        yield Server(process, json.loads(found[0].read_bytes())["url"], token)
+        yield Server(process, url, token)
     finally:
         below = family.children(recursive=True)
         process.terminate()

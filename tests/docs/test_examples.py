@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jupyter_client.manager import start_new_kernel
+
+from kfwd_nb.notebook import demo
 
 pytestmark = [pytest.mark.docs, pytest.mark.notebook]
 
@@ -21,10 +22,8 @@ PRELUDE = (
 
 @pytest.fixture
 def kernel() -> Iterator[Any]:
-    manager, client = start_new_kernel()
-    yield client
-    client.stop_channels()
-    manager.shutdown_kernel()
+    with demo.kernel() as client:
+        yield client
 
 
 def blocks(page: str, language: str) -> list[str]:

@@ -24,7 +24,7 @@ WAYS = tuple(
     (version, dialect)
     for version in VERSIONS
     for dialect in ("spdy", "websocket")
-    if (version, dialect) != ("1.20", "websocket")  # it came with 1.30
+    if (version, dialect) != ("1.20", "websocket")  # older kubectl knows SPDY only
 )
 
 

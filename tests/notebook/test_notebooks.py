@@ -11,6 +11,8 @@ from typing import Any
 import nbformat
 import pytest
 
+from kfwd_nb.notebook import demo
+
 pytestmark = pytest.mark.notebook
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
@@ -95,3 +97,14 @@ def test_the_demo_ends_by_itself() -> None:
     assert demo.stderr == ""
     for each in ("In [1]: %load_ext kfwd_nb", "Hello from pod web", "default/web", "is down"):
         assert each in demo.stdout
+
+
+def test_the_demo_takes_each_reply_for_its_own_cell() -> None:
+    """A slow kernel answers the question whether it is ready more than once."""
+    with demo.kernel() as client:
+        client.kernel_info()
+        assert demo.Notebook(client).run("print(6 * 7)") == (True, ["42"])
+        client.kernel_info()
+        succeeded, outputs = demo.Notebook(client).run("1/0")
+    assert not succeeded
+    assert "ZeroDivisionError" in outputs[-1]
