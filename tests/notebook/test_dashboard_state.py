@@ -32,7 +32,7 @@ def made(*targets: str) -> list[Any]:
 
 
 def applied(old: state.State, change: dict[str, Any]) -> state.State:
-    """What `dashboard.js` does with a difference."""
+    """What `page/store.js` does with a difference."""
     forwards = dict(old.forwards) | {row["key"]: row for row in change.get("forwards", [])}
     if "order" in change:
         forwards = {key: forwards[key] for key in change["order"]}

@@ -22,7 +22,7 @@ from IPython.core.getipython import get_ipython
 
 from kfwd_nb.client.throughput import KEPT
 from kfwd_nb.errors import KfwdError, LimitError, UsageError, printable
-from kfwd_nb.notebook.dashboard import actions, state
+from kfwd_nb.notebook.dashboard import actions, script, state
 from kfwd_nb.notebook.dashboard.choices import Place, choices
 from kfwd_nb.notebook.dashboard.events import Log
 from kfwd_nb.notebook.dashboard.history import Sample, samples
@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from kfwd_nb.client import Forward
     from kfwd_nb.notebook.render import Bundle
 
-HERE = Path(__file__).parent
+PAGE = Path(__file__).parent / "page"
+"""What the browser runs, and how it looks."""
 
 PARTS = ("start", "forwards", "throughput", "way", "connections", "events")
 """What a dashboard is made of."""
@@ -93,8 +94,8 @@ class Dashboard(anywidget.AnyWidget):
         UsageError: there is no such part, or no forward of a name that is to be chosen.
     """
 
-    _esm = HERE / "dashboard.js"
-    _css = HERE / "dashboard.css"
+    _esm = script.read(PAGE)
+    _css = PAGE / "dashboard.css"
 
     still = traitlets.Unicode(help="marks the plain form, which a living widget hides").tag(
         sync=True
