@@ -94,11 +94,24 @@ def cells_of(ended: subprocess.Popen[str], name: str) -> dict[str, dict[str, Any
         assert cell["failed"] == cell["fails"], cell
         assert not cell["failed"] or "Traceback" not in cell["said"], cell
     assert "is down" in result["cells"][-1]["said"]
+    said = {*lines_of("".join(cell["said"] for cell in result["cells"]))}
+    assert [line for line in quoted(name) if line not in said] == []
     return {cell["id"]: cell for cell in result["cells"]}
 
 
+def quoted(name: str) -> list[str]:
+    """What a notebook's text says that its cells say: the lines of its blocks of text."""
+    notebook = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
+    texts = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    return lines_of("\n".join(re.findall(r"^```text\n(.*?)^```", texts, re.DOTALL | re.MULTILINE)))
+
+
+def lines_of(text: str) -> list[str]:
+    return [line.strip() for line in same_but_for_numbers(text).splitlines() if line.strip()]
+
+
 def same_but_for_numbers(text: str) -> str:
-    text = re.sub(r"\b(api)-[a-z0-9]+-[a-z0-9]+", r"\1", text.replace("\r", ""))
+    text = re.sub(r"\b(api|greeter)-[a-z0-9]+-[a-z0-9]+", r"\1", text.replace("\r", ""))
     return re.sub(r"\d[\d,.]*", "#", text).strip()
 
 
