@@ -1,8 +1,9 @@
 """Draws `docs/pictures/replacement.svg` from a run of its own: `python docs/replacement.py`.
 
-A pod of `deploy/api` is deleted under 50 requests a second, through kubectl and through `kfwd`, at
-the same time, on one embedded cluster. Each request is a dot: when it was sent, and how long its
-answer took. Another run gives other dots. `make bench` does the same for every dialect, in figures.
+All pods of `deploy/api` are deleted under 50 requests a second, through kubectl and through `kfwd`,
+at the same time, on one embedded cluster. Each request is a dot: when it was sent, and how long its
+answer took. Below are the pods, and how many connections `kfwd` has held: its events `waiting`.
+Another run gives other dots. `make bench` deletes one pod, for every dialect, in figures.
 """
 
 from __future__ import annotations
@@ -39,14 +40,14 @@ STYLE = """
   .deleted { stroke: #57606a; stroke-dasharray: 4 4 }
   .pod0 { fill: #2456a6 } .pod1 { fill: #1a7f52 } .pod2 { fill: #8250df }
   .lost { stroke: #cf222e; stroke-width: 1.6 }
-  text { font: 14px system-ui, sans-serif; fill: #1b2430 }
-  .name { font-weight: 600; font-size: 16px }
-  .small { font-size: 12px; fill: #57606a }
-  .said { font: 12.5px ui-monospace, monospace; fill: #cf222e }
+  text { font: 16px system-ui, sans-serif; fill: #1b2430 }
+  .name { font-weight: 600; font-size: 18px }
+  .small { font-size: 14px; fill: #57606a }
+  .said { font: 15px ui-monospace, monospace; fill: #cf222e }
   .good { fill: #1a7f52; font-weight: 600 }
 """
 
-WIDTH, HEIGHT, LEFT, TOP, PLOT = 1180, 372, 66, 92, 190
+WIDTH, HEIGHT, LEFT, TOP, PLOT = 1180, 386, 66, 98, 190
 PANEL = 500
 
 
@@ -57,34 +58,47 @@ class Way(NamedTuple):
         command: as a person types it.
         asked: all requests; `at` is seconds since the pod was deleted.
         said: the last line of the command's output that is about its end; empty if it goes on.
+        held: connections that have waited for a pod.
     """
 
     command: str
     asked: list[Asked]
     said: str
+    held: int
+
+    @property
+    def pods(self) -> list[str]:
+        """Who has answered, one after the other."""
+        return list(dict.fromkeys(each.pod for each in self.asked if each.pod))
+
+    @property
+    def lost(self) -> list[Asked]:
+        """Requests that nobody has answered."""
+        return [each for each in self.asked if not each.pod]
+
+    def followed(self, pod: str) -> float:
+        """Seconds from the deletion to the first answer of a pod."""
+        return min(each.at + each.seconds for each in self.asked if each.pod == pod)
 
 
 def run(kubeconfig: Path, folder: Path) -> list[Way]:
-    """Both ways at once; all of a moment's pods are deleted at the same time."""
+    """Both ways at once, while all pods are deleted."""
     commands = {
-        "kubectl port-forward": [str(KUBECTL), "port-forward"],
-        "kfwd": [sys.executable, "-m", "kfwd_nb.cli", "port-forward"],
+        "kubectl port-forward": [str(KUBECTL), "port-forward", *TARGET],
+        "kfwd": [sys.executable, "-m", "kfwd_nb.cli", "port-forward", "-o", "json", *TARGET],
     }
     environment = os.environ | {"KUBECONFIG": str(kubeconfig)}
     running, callers = {}, {}
     try:
         for name, command in commands.items():
             with (folder / name).open("wb") as file:
-                running[name] = subprocess.Popen(
-                    [*command, *TARGET], stdout=file, stderr=file, env=environment
-                )
+                running[name] = subprocess.Popen(command, stdout=file, stderr=file, env=environment)
             callers[name] = Caller(_port(folder / name))
         for caller in callers.values():
             caller.start()
         time.sleep(BEFORE)
-        pods = {caller.pods[-1] for caller in callers.values()}
         deleted = time.perf_counter()
-        delete = [str(KUBECTL), "delete", "pod", "--wait=false", *sorted(pods)]
+        delete = [str(KUBECTL), "delete", "pod", "--wait=false", "-l", "app=api"]
         subprocess.run(delete, env=environment, check=True, capture_output=True)
         time.sleep(AFTER)
         for caller in callers.values():
@@ -96,14 +110,16 @@ def run(kubeconfig: Path, folder: Path) -> list[Way]:
     ways = []
     for name, caller in callers.items():
         asked = sorted(each._replace(at=each.at - deleted) for each in caller.asked)
-        said = re.findall(r"error: .*", (folder / name).read_text())
-        ways.append(Way(f"{name} {' '.join(TARGET)}", asked, said[-1] if said else ""))
+        output = (folder / name).read_text()
+        said = re.findall(r"error: .*", output)
+        held = output.count('"event": "waiting"')
+        ways.append(Way(f"{name} {' '.join(TARGET)}", asked, said[-1] if said else "", held))
     return ways
 
 
 def _port(said: Path) -> int:
     deadline = time.monotonic() + 20
-    while not (found := re.search(r"127\.0\.0\.1:(\d+)", said.read_text())):
+    while not (found := re.search(r'(?:from 127\.0\.0\.1:|"local": )(\d+)', said.read_text())):
         if time.monotonic() > deadline:
             raise SystemExit(f"it does not forward: {said.read_text()}")
         time.sleep(0.02)
@@ -118,7 +134,7 @@ def picture(ways: Sequence[Way]) -> str:
     slowest = max(each.seconds for way in ways for each in way.asked if each.pod)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img">',
-        "<title>A pod is deleted under load: kubectl ends, kfwd goes on</title>",
+        "<title>All pods are deleted under load: kubectl ends, kfwd goes on</title>",
         f"<style>{STYLE}</style>",
         f'<rect class="ground" x="0.5" y="0.5" width="{WIDTH - 1}" height="{HEIGHT - 1}" rx="8"/>',
     ]
@@ -129,8 +145,6 @@ def picture(ways: Sequence[Way]) -> str:
 
 def _panel(way: Way, left: float, slowest: float) -> list[str]:
     answered = [each for each in way.asked if each.pod]
-    pods = list(dict.fromkeys(each.pod for each in answered))
-    lost = [each for each in way.asked if not each.pod]
     bottom = TOP + PLOT
     begin, end = way.asked[0].at, way.asked[-1].at
     scale = PANEL / (end - begin)
@@ -145,21 +159,21 @@ def _panel(way: Way, left: float, slowest: float) -> list[str]:
         f'<text class="name" x="{left}" y="34">{escape(way.command)}</text>',
         f'<path class="axis" d="M{left} {bottom}H{left + PANEL}M{left} {bottom}V{TOP}"/>',
         f'<path class="deleted" d="M{x(0):.1f} {bottom}V{TOP - 14}"/>',
-        _note(x(0) + 6, TOP - 5, "its pod is deleted"),
-        _note(left + PANEL, bottom + 17, f"{end:.0f} s after", at_end=True),
-        _note(left, bottom + 17, f"{-begin:.0f} s before"),
-        _note(left - 6, y(slowest) + 4, f"{slowest * 1000:.0f} ms", at_end=True),
+        _note(x(0) + 6, TOP - 5, "all pods are deleted"),
+        _note(left + PANEL, bottom + 20, f"{end:.0f} s after", at_end=True),
+        _note(left, bottom + 20, f"{-begin:.0f} s before"),
+        _note(left - 6, y(slowest) + 4, f"{slowest:.2f} s", at_end=True),
         _note(left - 6, bottom - 4, "0", at_end=True),
     ]
     for each in answered:
-        kind = f"pod{min(pods.index(each.pod), 2)}"
+        kind = f"pod{min(way.pods.index(each.pod), 2)}"
         parts.append(
             f'<circle class="{kind}" cx="{x(each.at):.1f}" cy="{y(each.seconds):.1f}" r="2.6"/>'
         )
-    for each in lost:
+    for each in way.lost:
         at = x(each.at)
         parts.append(f'<path class="lost" d="M{at - 3:.1f} {bottom - 14}l6 6m0 -6l-6 6"/>')
-    return parts + _words(way, left, pods, len(lost))
+    return parts + _words(way, left)
 
 
 def _note(x: float, y: float, text: str, *, at_end: bool = False) -> str:
@@ -167,17 +181,27 @@ def _note(x: float, y: float, text: str, *, at_end: bool = False) -> str:
     return f'<text class="small" x="{x:.1f}" y="{y:.1f}"{anchor}>{text}</text>'
 
 
-def _words(way: Way, left: float, pods: list[str], lost: int) -> list[str]:
+def _words(way: Way, left: float) -> list[str]:
     """What it means, below."""
+    first, *others = way.pods
     after = sum(each.at > 0 for each in way.asked)
-    chain = " → ".join(pods)
-    first = f"{after} requests after that; {lost} not answered"
-    good = "" if lost else " good"
-    said = f'<text class="said" x="{left}" y="56">{escape(way.said)}</text>' if way.said else ""
+    means = f"{after} requests after that: {len(way.lost)} not answered"
+    follows = "followed by no other"
+    if others:
+        refused = len(way.lost) or "none"
+        means = f"{after} requests after that: {refused} refused, {way.held} held"
+        follows = "followed after " + ", ".join(
+            f'{way.followed(pod):.2f} s by <tspan class="pod{min(number, 2)}">● </tspan>'
+            f"{pod.rpartition('-')[2]}"
+            for number, pod in enumerate(others, 1)
+        )
+    good = "" if way.lost else " good"
+    said = f'<text class="said" x="{left}" y="60">{escape(way.said)}</text>' if way.said else ""
+    dot = '<tspan class="pod0">● </tspan>'
     return [
         said,
-        f'<text class="{good}" x="{left}" y="{TOP + PLOT + 44}">{first}</text>',
-        f'<text class="small" x="{left}" y="{TOP + PLOT + 66}">answered by {escape(chain)}</text>',
+        f'<text class="{good}" x="{left}" y="{TOP + PLOT + 50}">{means}</text>',
+        f'<text class="small" x="{left}" y="{TOP + PLOT + 76}">{dot}{first}, {follows}</text>',
     ]
 
 

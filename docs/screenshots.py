@@ -21,6 +21,7 @@ from peers.jupyter_server import browser
 
 PICTURES = ROOT / "docs" / "pictures"
 NOTEBOOKS = ROOT / "notebooks"
+RECORDED = NOTEBOOKS / "recorded"
 
 WIDTH, HEIGHT, SCALE = 1330, 1700, 1.5
 
@@ -112,8 +113,7 @@ def dashboard(lab: Lab) -> None:
 
 def own_dashboard(lab: Lab) -> None:
     """The board at the end of notebook 4, with the pod picked."""
-    notebook_4 = nbformat.read(NOTEBOOKS / "04-build-your-own-dashboard.ipynb", as_version=4)
-    cells = [each.source for each in notebook_4.cells if each.cell_type == "code"]
+    cells = list(code_of("04-build-your-own-dashboard").values())
     (board,) = [number for number, each in enumerate(cells) if each.endswith("\nboard")]
     notebook = lab.open(*cells[:-1], width=1300, height=5000)
     run(notebook)
@@ -121,7 +121,30 @@ def own_dashboard(lab: Lab) -> None:
     output.get_by_text("pod/web", exact=True).click()
     notebook.page.wait_for_timeout(25_000)
     notebook.page.mouse.move(2, 2)
-    output.screenshot(path=NOTEBOOKS / "recorded" / "04-dashboard.png")
+    output.screenshot(path=RECORDED / "04-dashboard.png")
+
+
+def by_hand(lab: Lab) -> None:
+    """Notebook 2: the step at which the byte reaches the pod, and a way that stands still."""
+    sources = code_of("02-how-port-forward-works")
+    names = list(sources)[: list(sources).index("stall") + 1]
+    notebook = lab.open(*(sources[name] for name in names), width=WIDTH, height=5000)
+    run(notebook)
+    outputs = notebook.page.locator(".jp-CodeCell")
+    play = outputs.nth(names.index("play")).locator(".jp-OutputArea-output").last
+    while not play.get_by_text("node agent passes on").first.is_visible():
+        play.locator("button", has_text="next").click()
+        notebook.page.wait_for_timeout(1500)
+    cut_out(play, RECORDED / "02-play.png")
+    hops = outputs.nth(names.index("hops")).locator(".jp-OutputArea-output").last
+    hops.get_by_text("stands still").first.wait_for()
+    cut_out(hops, RECORDED / "02-hops.png")
+
+
+def code_of(name: str) -> dict[str, str]:
+    """The code cells of a notebook, by their ids."""
+    read = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
+    return {each.id: each.source for each in read.cells if each.cell_type == "code"}
 
 
 def run(notebook: Any) -> None:
@@ -149,6 +172,21 @@ def take(notebook: Any, name: str, first: int, last: int, *, seconds: float) -> 
     )
 
 
+def cut_out(output: Any, path: Path) -> None:
+    """Take one output, with a margin."""
+    output.page.mouse.move(2, 2)
+    box = output.bounding_box()
+    output.page.screenshot(
+        path=path,
+        clip={
+            "x": box["x"] - 8,
+            "y": box["y"] - 5,
+            "width": box["width"] + 16,
+            "height": box["height"] + 10,
+        },
+    )
+
+
 class Sharp:
     """A browser whose pages have more pixels."""
 
@@ -166,6 +204,7 @@ TAKERS: dict[str, Callable[[Lab], None]] = {
     "play": play,
     "dashboard": dashboard,
     "own-dashboard": own_dashboard,
+    "by-hand": by_hand,
 }
 
 

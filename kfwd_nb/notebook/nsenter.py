@@ -1,6 +1,6 @@
 """`%kfwd nsenter POD -- COMMAND...`: a command in a pod's network namespace, by its PID.
 
-It is the article's `nsenter -t $PID -n netstat`, typed for you and shown as it was typed.
+It is `nsenter -t $PID -n netstat`, typed for you and shown as it was typed.
 """
 
 from __future__ import annotations

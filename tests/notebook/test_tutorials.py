@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 import uuid
 from pathlib import Path
 from typing import Any
@@ -33,6 +36,40 @@ KUBECTL = Path(sys.prefix) / "kubectl" / "kubectl-1.37"
 LIMIT = 40
 """Seconds of one notebook; all of them together take less than six minutes."""
 
+PROGRAMS = {
+    "01-first-forward": (("up", "ours", "kubectl-forward"), {"kubectl port-forward"}),
+    "02-how-port-forward-works": (
+        ("load", "pid", "nsenter", "lost", "socat", "one-line"),
+        {"socat -t 9 TCP-LISTEN", "socat UDP4-RECVFROM", "socat TCP-LISTEN"},
+    ),
+    "03-namespaces": (
+        ("load", "unshare", "look", "netlink", "ports", "handout", "veth"),
+        {"sleep infinity", "-m http.server"},
+    ),
+    "06-when-things-break": (
+        ("load", "ours", "tools", "stop", "continue", "hang-kubectl"),
+        {"kubectl port-forward"},
+    ),
+    "07-speed": (
+        ("load", "ours", "others", "commands", "socat", "start"),
+        {"kubectl port-forward", "kfwd_nb.cli port-forward", "web.py", "socat OPENSSL-LISTEN"},
+    ),
+    "08-recipes": (("load", "pg", "pandas", "manifests", "dask", "compute", "grpc"), set()),
+}
+"""The cells by which a notebook starts programs, and some of those that run then."""
+
+KILLED = """
+import os, pathlib, signal, psutil
+running = psutil.Process().children()
+pathlib.Path("running").write_text("\\n".join(" ".join(each.cmdline()) for each in running))
+for each in running:
+    if each.name() == "kubectl":
+        each.suspend()  # it would end by itself when it loses the cluster
+os.kill(os.getppid(), signal.SIGKILL)  # so that nobody tidies up after the kernel
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+"""Writes down what runs below the kernel, and kills it together with its server."""
+
 RECORDING = "a recording: this cell needs"
 
 
@@ -57,11 +94,24 @@ def cells_of(ended: subprocess.Popen[str], name: str) -> dict[str, dict[str, Any
         assert cell["failed"] == cell["fails"], cell
         assert not cell["failed"] or "Traceback" not in cell["said"], cell
     assert "is down" in result["cells"][-1]["said"]
+    said = {*lines_of("".join(cell["said"] for cell in result["cells"]))}
+    assert [line for line in quoted(name) if line not in said] == []
     return {cell["id"]: cell for cell in result["cells"]}
 
 
+def quoted(name: str) -> list[str]:
+    """What a notebook's text says that its cells say: the lines of its blocks of text."""
+    notebook = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
+    texts = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    return lines_of("\n".join(re.findall(r"^```text\n(.*?)^```", texts, re.DOTALL | re.MULTILINE)))
+
+
+def lines_of(text: str) -> list[str]:
+    return [line.strip() for line in same_but_for_numbers(text).splitlines() if line.strip()]
+
+
 def same_but_for_numbers(text: str) -> str:
-    text = re.sub(r"\b(api)-[a-z0-9]+-[a-z0-9]+", r"\1", text.replace("\r", ""))
+    text = re.sub(r"\b(api|greeter)-[a-z0-9]+-[a-z0-9]+", r"\1", text.replace("\r", ""))
     return re.sub(r"\d[\d,.]*", "#", text).strip()
 
 
@@ -74,7 +124,36 @@ def left_behind(mark: str) -> list[psutil.Process]:
                 found.append(process)
         except psutil.Error:
             continue
-    return psutil.wait_procs(found, timeout=3)[1]
+    deadline = time.monotonic() + 20
+    while (left := [each for each in found if runs(each)]) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return left
+
+
+def runs(process: psutil.Process) -> bool:
+    """Not gone, nor waiting for somebody to ask how it ended."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+def shortened(name: str, folder: Path) -> Path:
+    """The cells of a notebook that start programs, and one that kills its kernel."""
+    notebook = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
+    cells = {cell.id: cell for cell in notebook.cells}
+    killed = nbformat.v4.new_code_cell(KILLED)
+    notebook.cells = [*(cells[each] for each in PROGRAMS[name][0]), killed]
+    path = folder / "notebooks" / f"{name}.ipynb"
+    nbformat.write(notebook, path)
+    return path
+
+
+def all_ran_and_ended(ended: subprocess.Popen[str], name: str, folder: Path, mark: str) -> None:
+    """The kernel was killed while the programs ran, and they are gone, too."""
+    assert ended.wait(150) == -signal.SIGKILL, (folder / "log").read_text()[-4000:]
+    running = (folder / "notebooks" / "running").read_text()
+    assert [each for each in PROGRAMS[name][1] if each not in running] == [], running
+    assert left_behind(mark) == []
 
 
 @pytest.mark.notebook
@@ -133,6 +212,53 @@ def test_as_an_ordinary_user(name: str, ordinary_user: Any) -> None:
         assert ("recorded as root" in cell["said"]) == forbidden
     assert left_behind(mark) == []
     assert list((folder / "tmp").iterdir()) == []
+
+
+@pytest.mark.notebook
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_programs_end_with_a_kernel_that_is_killed(name: str, tmp_path: Path) -> None:
+    folder, mark = prepared(tmp_path), uuid.uuid4().hex
+    environment = {
+        **os.environ,
+        "PATH": f"{folder / 'bin'}:{os.environ['PATH']}",
+        "TMPDIR": str(folder / "tmp"),
+        "KFWD_TEST": mark,
+    }
+    path = shortened(name, folder)
+    with (folder / "log").open("w") as log:
+        ended = subprocess.Popen(
+            [sys.executable, folder / "execute.py", path], stdout=log, stderr=log, env=environment
+        )
+    all_ran_and_ended(ended, name, folder, mark)
+
+
+@pytest.mark.users
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize("ordinary_user", ["userns"], indirect=True)
+@pytest.mark.parametrize("name", ["02-how-port-forward-works", "03-namespaces"])
+def test_programs_in_a_user_namespace_end_with_it(name: str, ordinary_user: Any) -> None:
+    """Linux forgets whose death ends a process, if the process gets other rights than it had."""
+    user, _ = ordinary_user
+    folder, mark = prepared(user.home / "tutorial"), uuid.uuid4().hex
+    path = shortened(name, folder)
+    subprocess.run(["chown", "-R", "65534:65534", folder], check=True)
+    with (folder / "log").open("w") as log:
+        ended = user.start(
+            str(user.python),
+            str(folder / "execute.py"),
+            str(path),
+            stdout=log,
+            stderr=log,
+            env={
+                "PATH": f"{folder / 'bin'}:{user.python.parent}:/usr/bin:/bin",
+                "HOME": str(user.home),
+                "TMPDIR": str(folder / "tmp"),
+                "LANG": "C.UTF-8",
+                "KFWD_TEST": mark,
+            },
+        )
+    all_ran_and_ended(ended, name, folder, mark)
 
 
 @pytest.mark.pure

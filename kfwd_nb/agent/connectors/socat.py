@@ -1,4 +1,4 @@
-"""Connector `socat`, the classic of 2016: `nsenter -t PID -n socat - TCP4:localhost:PORT`.
+"""Connector `socat`, as the kubelet with Docker: `nsenter -t PID -n socat - TCP4:localhost:PORT`.
 
 One process for each connection, over pipes. Three things that the classic needs besides: `-t`, or
 it gives up half a second after one direction ended and loses the reply; `shut-close`, or its output
