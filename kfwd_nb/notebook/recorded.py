@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from IPython.core.magic import Magics, cell_magic, magics_class
 
-from kfwd_nb.agent.isolation import probe
+from kfwd_nb.agent.isolation import probe, refusal
 from kfwd_nb.cluster.workload import database_user, has_postgres
 from kfwd_nb.errors import UsageError
 from kfwd_nb.notebook.arguments.line import split
@@ -27,8 +27,9 @@ from kfwd_nb.notebook.results import Result
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-NAMESPACES, POSTGRESQL = "namespaces", "postgresql"
-"""What a cell can need besides programs on the PATH."""
+NAMESPACES, USER_NAMESPACES, POSTGRESQL = "namespaces", "user-namespaces", "postgresql"
+"""What a cell can need besides programs on the PATH: pods that have namespaces, namespaces that
+anybody can make, a database."""
 
 FOLDER = "recorded"
 
@@ -48,9 +49,11 @@ class Recording(Result):
 
 
 def is_here(need: str) -> bool:
-    """This place has that program, or lets us make namespaces."""
+    """This place has, or allows, what a cell needs."""
     if need == NAMESPACES:
         return probe().isolation != "loopback"
+    if need == USER_NAMESPACES:
+        return refusal("userns") is None
     if need == POSTGRESQL:
         return has_postgres() and database_user() is not None
     return shutil.which(need) is not None
@@ -80,7 +83,7 @@ class RecordedMagics(Magics):
 
         ::
 
-            %%recorded FILE [--needs namespaces|postgresql|PROGRAM]...
+            %%recorded FILE [--needs namespaces|user-namespaces|postgresql|PROGRAM]...
         """
         parser = Parser(prog="%%recorded")
         parser.add_argument("file")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import platform
 import shlex
 import sys
@@ -25,6 +26,9 @@ from jupyter_client.kernelspec import KernelSpecManager
 from nbclient import NotebookClient
 
 CELL_LIMIT = 60
+
+RECORDING = "a recording: this cell needs"
+"""How it begins, where a cell is not live."""
 
 
 def said(cell: Any) -> str:
@@ -68,7 +72,11 @@ def recorded_file(source: str) -> str | None:
 
 
 def record(path: Path, notebook: Any) -> None:
-    """Write the recordings and the pictures beside the notebook."""
+    """Write the recordings beside the notebook, and its picture, if it has one there."""
+    if os.geteuid() != 0:
+        raise SystemExit("recordings are made as root.")
+    folder = path.with_name("recorded")
+    picture = folder / f"{path.stem}.png"
     system = platform.freedesktop_os_release().get("PRETTY_NAME", "Linux")
     where = f"recorded as root on {system}, {datetime.now(UTC):%Y-%m-%d}"
     for cell in notebook.cells:
@@ -76,12 +84,13 @@ def record(path: Path, notebook: Any) -> None:
             continue
         if (name := recorded_file(cell.source)) is not None:
             text = said(cell).replace("\r", "")  # of a terminal
-            path.with_name("recorded").joinpath(name).write_text(f"{where}\n{text}")
+            if RECORDING in text:
+                raise SystemExit(f"{name} would be the recording of a recording: {text}")
+            (folder / name).write_text(f"{where}\n{text}")
         for output in cell.outputs:
-            if (png := output.get("data", {}).get("image/png")) is not None:
-                path.with_name("recorded").joinpath(f"{path.stem}.png").write_bytes(
-                    base64.b64decode(png)
-                )
+            png = output.get("data", {}).get("image/png")
+            if png is not None and picture.exists():
+                picture.write_bytes(base64.b64decode(png))
 
 
 def main() -> None:
