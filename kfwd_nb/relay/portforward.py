@@ -32,8 +32,8 @@ from kfwd_nb.protocol.portforward import (
     text_of_error,
 )
 from kfwd_nb.protocol.websocket import offered_subprotocols
+from kfwd_nb.relay.api.routes import Call, route
 from kfwd_nb.relay.impersonation import acting
-from kfwd_nb.relay.routes import Call, route
 from kfwd_nb.transport.channels import ChannelsServer, channels_switch
 from kfwd_nb.transport.http import Request, Response, Switch, status_response
 from kfwd_nb.transport.portforward_server import PortforwardServer

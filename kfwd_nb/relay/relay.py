@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kfwd_nb.kube.objects import DEFAULT_NAMESPACE, Namespace, ObjectMeta
-from kfwd_nb.relay.api import Api
+from kfwd_nb.relay.api.answering import Api
 from kfwd_nb.relay.authentication import Authenticator
 from kfwd_nb.relay.connect import Connect
 from kfwd_nb.relay.controller import Controller, run

@@ -37,7 +37,7 @@ from kfwd_nb.kube.objects import (
     ServiceSpec,
 )
 from kfwd_nb.protocol.connect import parse_authority
-from kfwd_nb.relay.api import Api
+from kfwd_nb.relay.api.answering import Api
 from kfwd_nb.relay.authentication import Authenticator
 from kfwd_nb.relay.config import Rule, Token
 from kfwd_nb.relay.connect import Connect

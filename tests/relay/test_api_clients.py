@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from kfwd_nb.kube.objects import Deployment, Node, Pod
-from kfwd_nb.relay import reading
+from kfwd_nb.relay.api import reading
 from kfwd_nb.relay.config import RelayConfig, Rule, Token
 from kfwd_nb.relay.store import with_metadata
 from kfwd_nb.transport.endpoint import Endpoint

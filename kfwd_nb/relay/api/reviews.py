@@ -12,7 +12,7 @@ import msgspec
 
 from kfwd_nb.errors import RemoteProtocolError
 from kfwd_nb.kube.resources import RESOURCES
-from kfwd_nb.relay.bodies import tree_of
+from kfwd_nb.relay.api.bodies import tree_of
 from kfwd_nb.relay.rbac import Attributes
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from kfwd_nb.relay.tables import columns_of, row_of
+from kfwd_nb.relay.api.tables import columns_of, row_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

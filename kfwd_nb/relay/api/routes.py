@@ -26,8 +26,8 @@ from kfwd_nb.kube.resources import (
     SERVICES,
     Resource,
 )
+from kfwd_nb.relay.api.status import MethodNotAllowedError
 from kfwd_nb.relay.rbac import Attributes
-from kfwd_nb.relay.status import MethodNotAllowedError
 
 VERBS: dict[tuple[str, bool], str] = {
     ("GET", False): "list",

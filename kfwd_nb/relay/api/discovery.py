@@ -6,8 +6,8 @@ from typing import Any
 
 from kfwd_nb._version import __version__
 from kfwd_nb.kube.resources import RESOURCES, Resource
-from kfwd_nb.relay.reviews import KINDS
-from kfwd_nb.relay.routes import SERVED, subresources
+from kfwd_nb.relay.api.reviews import KINDS
+from kfwd_nb.relay.api.routes import SERVED, subresources
 
 KUBERNETES = ("1", "36")
 """The Kubernetes version whose API this is a part of."""

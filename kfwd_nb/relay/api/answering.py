@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 from kfwd_nb.errors import KfwdError, UsageError
 from kfwd_nb.kube.objects import Deployment
-from kfwd_nb.relay.discovery import HEALTH, PUBLIC, documents
+from kfwd_nb.relay.api.discovery import HEALTH, PUBLIC, documents
+from kfwd_nb.relay.api.openapi import openapi
+from kfwd_nb.relay.api.reading import Reading, json
+from kfwd_nb.relay.api.reviews import KINDS, review
+from kfwd_nb.relay.api.routes import Call, not_found, path_of, route
+from kfwd_nb.relay.api.scale import scale_of
+from kfwd_nb.relay.api.status import refusal
+from kfwd_nb.relay.api.writing import Writing
 from kfwd_nb.relay.impersonation import acting
-from kfwd_nb.relay.openapi import openapi
-from kfwd_nb.relay.reading import Reading, json
-from kfwd_nb.relay.reviews import KINDS, review
-from kfwd_nb.relay.routes import Call, not_found, path_of, route
-from kfwd_nb.relay.scale import scale_of
-from kfwd_nb.relay.status import refusal
-from kfwd_nb.relay.writing import Writing
 from kfwd_nb.transport.http import Request, Response
 
 if TYPE_CHECKING:

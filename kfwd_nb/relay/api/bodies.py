@@ -10,15 +10,15 @@ from kfwd_nb.errors import RemoteProtocolError
 from kfwd_nb.kube.objects import RESERVED, AnyObject, Deployment, Node, ObjectMeta, Pod
 from kfwd_nb.kube.schema import FieldError, convert, field_error
 from kfwd_nb.kube.validation import validate
-from kfwd_nb.relay import protobuf
-from kfwd_nb.relay.patches import merge, strategic_merge
-from kfwd_nb.relay.status import InvalidError, UnsupportedMediaTypeError
+from kfwd_nb.relay.api import protobuf
+from kfwd_nb.relay.api.patches import merge, strategic_merge
+from kfwd_nb.relay.api.status import InvalidError, UnsupportedMediaTypeError
 from kfwd_nb.relay.store import ConflictError, with_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kfwd_nb.relay.routes import Call
+    from kfwd_nb.relay.api.routes import Call
 
 PATCHES: dict[str, Callable[[Any, Any], Any]] = {
     "application/merge-patch+json": merge,

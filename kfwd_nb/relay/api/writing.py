@@ -9,16 +9,23 @@ import msgspec
 from kfwd_nb.errors import RemoteProtocolError
 from kfwd_nb.kube.objects import AnyObject, Deployment, Namespace, Node, Pod
 from kfwd_nb.relay import deletion
-from kfwd_nb.relay.bodies import check_valid, object_of, patched, successor, tree_of, with_status
+from kfwd_nb.relay.api.bodies import (
+    check_valid,
+    object_of,
+    patched,
+    successor,
+    tree_of,
+    with_status,
+)
+from kfwd_nb.relay.api.reading import json, shown
+from kfwd_nb.relay.api.scale import replicas_of, scale_of
 from kfwd_nb.relay.deployments import random_suffix
 from kfwd_nb.relay.nodes import address_of
-from kfwd_nb.relay.reading import json, shown
-from kfwd_nb.relay.scale import replicas_of, scale_of
 from kfwd_nb.relay.store import ConflictError, Store, with_metadata
 
 if TYPE_CHECKING:
+    from kfwd_nb.relay.api.routes import Call
     from kfwd_nb.relay.nodes import Nodes
-    from kfwd_nb.relay.routes import Call
     from kfwd_nb.transport.http import Request, Response
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from kfwd_nb.relay.status import UnsupportedMediaTypeError
+from kfwd_nb.relay.api.status import UnsupportedMediaTypeError
 
 MEDIA_TYPE = "application/vnd.kubernetes.protobuf"
 

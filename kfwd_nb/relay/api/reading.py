@@ -11,16 +11,16 @@ import msgspec
 
 from kfwd_nb.errors import ExpiredError, LimitError, RemoteProtocolError
 from kfwd_nb.kube.objects import Object, ObjectMeta
-from kfwd_nb.relay.forms import Form, form_of, many, one, table
-from kfwd_nb.relay.routes import is_true
-from kfwd_nb.relay.selectors import Selector, parse_selector
+from kfwd_nb.relay.api.forms import Form, form_of, many, one, table
+from kfwd_nb.relay.api.routes import is_true
+from kfwd_nb.relay.api.selectors import Selector, parse_selector
 from kfwd_nb.relay.store import Event, Store
 from kfwd_nb.transport.http import Request, Response, status_object
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from kfwd_nb.relay.routes import Call
+    from kfwd_nb.relay.api.routes import Call
 
 MAX_WATCHES = 500
 """Watches that are open at the same time, over all clients."""
