@@ -113,7 +113,7 @@ class Portforward:
         raise UsageError("Upgrade request required")
 
     def step(self) -> None:
-        """End the connections whose pods are gone (`controller.Controller`).
+        """End the connections whose pods are gone (`controllers.running.Controller`).
 
         A client that waits for its next connection would not notice otherwise.
         """

@@ -11,14 +11,14 @@ from kfwd_nb.kube.objects import DEFAULT_NAMESPACE, Namespace, ObjectMeta
 from kfwd_nb.relay.api.answering import Api
 from kfwd_nb.relay.authentication import Authenticator
 from kfwd_nb.relay.connect import Connect
-from kfwd_nb.relay.controller import Controller, run
-from kfwd_nb.relay.deletion import OrphanCollector
-from kfwd_nb.relay.deployments import DeploymentController
+from kfwd_nb.relay.controllers.deletion import OrphanCollector
+from kfwd_nb.relay.controllers.deployments import DeploymentController
+from kfwd_nb.relay.controllers.running import Controller, run
+from kfwd_nb.relay.controllers.scheduler import Scheduler
 from kfwd_nb.relay.names import Names
 from kfwd_nb.relay.nodes import Nodes
 from kfwd_nb.relay.portforward import Portforward
 from kfwd_nb.relay.rbac import Authorizer
-from kfwd_nb.relay.scheduler import Scheduler
 from kfwd_nb.relay.store import Store
 from kfwd_nb.transport.endpoint import Endpoint
 from kfwd_nb.transport.server import serve

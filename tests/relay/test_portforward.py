@@ -24,7 +24,7 @@ from kfwd_nb.kube.objects import Namespace, Node, ObjectMeta, Pod, PodStatus
 from kfwd_nb.protocol.portforward import PROTOCOL, TUNNEL, VERSION_HEADER
 from kfwd_nb.relay import portforward
 from kfwd_nb.relay.config import RelayConfig, Rule, Token
-from kfwd_nb.relay.deletion import delete
+from kfwd_nb.relay.controllers.deletion import delete
 from kfwd_nb.transport.channels import open_channels
 from kfwd_nb.transport.endpoint import Endpoint
 from kfwd_nb.transport.http1_client import UpgradeError, upgrade

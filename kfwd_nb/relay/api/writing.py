@@ -8,7 +8,6 @@ import msgspec
 
 from kfwd_nb.errors import RemoteProtocolError
 from kfwd_nb.kube.objects import AnyObject, Deployment, Namespace, Node, Pod
-from kfwd_nb.relay import deletion
 from kfwd_nb.relay.api.bodies import (
     check_valid,
     object_of,
@@ -19,7 +18,8 @@ from kfwd_nb.relay.api.bodies import (
 )
 from kfwd_nb.relay.api.reading import json, shown
 from kfwd_nb.relay.api.scale import replicas_of, scale_of
-from kfwd_nb.relay.deployments import random_suffix
+from kfwd_nb.relay.controllers import deletion
+from kfwd_nb.relay.controllers.deployments import random_suffix
 from kfwd_nb.relay.nodes import address_of
 from kfwd_nb.relay.store import ConflictError, Store, with_metadata
 

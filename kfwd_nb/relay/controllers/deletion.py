@@ -103,7 +103,7 @@ class OrphanCollector:
         self._store = store
 
     def step(self) -> None:
-        """See `controller.Controller`."""
+        """See `running.Controller`."""
         living = {each.metadata.uid for each in self._store.select(Deployment)}
         for pod in self._store.select(Pod):
             if was_found(pod):

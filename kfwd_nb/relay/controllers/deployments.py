@@ -21,7 +21,7 @@ from kfwd_nb.kube.objects import (
 )
 from kfwd_nb.kube.podstate import FINISHED, was_found
 from kfwd_nb.kube.resolve import by_preference
-from kfwd_nb.relay.deletion import delete_pod
+from kfwd_nb.relay.controllers.deletion import delete_pod
 from kfwd_nb.relay.store import AlreadyExistsError
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class DeploymentController:
         self._waits: dict[str, _Wait] = {}
 
     def step(self) -> float | None:
-        """See `controller.Controller`."""
+        """See `running.Controller`."""
         now = self._clock()
         deployments = self._store.select(Deployment)
         pods = self._store.select(Pod)

@@ -53,7 +53,7 @@ class Scheduler:
         self._store = store
 
     def step(self) -> None:
-        """See `controller.Controller`."""
+        """See `running.Controller`."""
         store = self._store
         pods, nodes = store.select(Pod), store.select(Node)
         for pod, name in assign(pods, nodes):
