@@ -30,7 +30,7 @@ from kfwd_nb.kube.portforward import open_spdy, open_websocket
 from kfwd_nb.protocol.connect import Authority
 from kfwd_nb.protocol.hops import NOTES_HEADER
 from kfwd_nb.transport.http1_client import UpgradeError
-from kfwd_nb.transport.portforward import PortforwardConnection
+from kfwd_nb.transport.spdy.client import PortforwardConnection
 from kfwd_nb.transport.stream import ByteStream
 from kfwd_nb.transport.tunnel import Tunnel
 

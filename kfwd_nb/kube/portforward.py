@@ -17,7 +17,7 @@ from kfwd_nb.kube.resources import resource_of
 from kfwd_nb.protocol.portforward import PROTOCOL, TUNNEL, VERSION_HEADER
 from kfwd_nb.transport import websocket
 from kfwd_nb.transport.http1_client import Upgraded, UpgradeError, upgrade
-from kfwd_nb.transport.portforward import PortforwardConnection
+from kfwd_nb.transport.spdy.client import PortforwardConnection
 from kfwd_nb.transport.tap import MakeTap
 
 

@@ -36,9 +36,9 @@ from kfwd_nb.relay.api.routes import Call, route
 from kfwd_nb.relay.impersonation import acting
 from kfwd_nb.transport.channels import ChannelsServer, channels_switch
 from kfwd_nb.transport.http import Request, Response, Switch, status_response
-from kfwd_nb.transport.portforward_server import PortforwardServer
 from kfwd_nb.transport.pump import Pump
-from kfwd_nb.transport.served_pair import ServedPair
+from kfwd_nb.transport.spdy.served_pair import ServedPair
+from kfwd_nb.transport.spdy.server import PortforwardServer
 from kfwd_nb.transport.websocket import websocket_switch
 
 if TYPE_CHECKING:

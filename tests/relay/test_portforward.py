@@ -28,7 +28,7 @@ from kfwd_nb.relay.controllers.deletion import delete
 from kfwd_nb.transport.channels import open_channels
 from kfwd_nb.transport.endpoint import Endpoint
 from kfwd_nb.transport.http1_client import UpgradeError, upgrade
-from kfwd_nb.transport.portforward import PortforwardConnection
+from kfwd_nb.transport.spdy.client import PortforwardConnection
 from kfwd_nb.transport.stream import HEADROOM, ByteStream
 from kfwd_nb.transport.tls import client_context
 from kfwd_nb.transport.websocket import open_websocket

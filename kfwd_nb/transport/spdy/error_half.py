@@ -8,7 +8,7 @@ from kfwd_nb.protocol.portforward import MAX_ERROR_TEXT
 
 if TYPE_CHECKING:
     from kfwd_nb.errors import KfwdError
-    from kfwd_nb.transport.pair_stream import PairStream
+    from kfwd_nb.transport.spdy.pair_stream import PairStream
 
 
 class ErrorHalf:

@@ -1,6 +1,6 @@
 """One stream pair of `portforward.k8s.io` as a `ByteStream`: what both roles share.
 
-The server's own is in `transport.served_pair`; the rest of this is how a client has it.
+The server's own is in `transport.spdy.served_pair`; the rest of this is how a client has it.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from collections.abc import Callable
 from kfwd_nb.errors import KfwdError, LostError, ResetError
 from kfwd_nb.protocol.portforward import error_of_text
 from kfwd_nb.protocol.spdy import frames
-from kfwd_nb.transport.error_half import ErrorHalf
-from kfwd_nb.transport.spdy import CHUNK_COST, MAX_HELD_ALL, SpdyDriver
+from kfwd_nb.transport.spdy.driver import CHUNK_COST, MAX_HELD_ALL, SpdyDriver
+from kfwd_nb.transport.spdy.error_half import ErrorHalf
 from kfwd_nb.transport.stream import HEADROOM, ByteStream, Receiver
 
 REASON_TIMEOUT = 1.0
@@ -168,7 +168,7 @@ class PairStream(ByteStream):
         self._drop_held()
         self._told_eof = True
 
-    # -- transport.spdy.Half ----------------------------------------------------------------------
+    # -- transport.spdy.driver.Half ---------------------------------------------------------------
 
     def replied_to(self) -> None:
         """The server has taken the data stream."""

@@ -58,7 +58,7 @@ class Half(Protocol):
 
 
 class Role(Protocol):
-    """What the owner of a connection makes of it: `transport.portforward`."""
+    """What the owner of a connection makes of it: `transport.spdy.client`."""
 
     def stream_opened(self, stream_id: int, headers: dict[str, str], *, ended: bool) -> None:
         """The peer has opened a stream; `ended`: it will send nothing on it."""

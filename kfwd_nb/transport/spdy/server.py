@@ -9,9 +9,9 @@ from collections.abc import Callable
 from kfwd_nb.errors import KfwdError, LimitError, LostError, RemoteProtocolError
 from kfwd_nb.protocol.portforward import ERROR, PAIR_TIMEOUT, TIMED_OUT, Pair, Pairing
 from kfwd_nb.protocol.spdy import frames
-from kfwd_nb.transport.pair_stream import PairStream
-from kfwd_nb.transport.served_pair import ServedPair
-from kfwd_nb.transport.spdy import MAX_HELD, MAX_HELD_ALL, SpdyDriver
+from kfwd_nb.transport.spdy.driver import MAX_HELD, MAX_HELD_ALL, SpdyDriver
+from kfwd_nb.transport.spdy.pair_stream import PairStream
+from kfwd_nb.transport.spdy.served_pair import ServedPair
 
 MAX_PAIRS = 4_000
 """Connections that a client may have open at once on one SPDY connection; kubectl opens them all on
@@ -45,7 +45,7 @@ class PortforwardServer:
         """End the connection."""
         self._driver.close()
 
-    # -- transport.spdy.Role ----------------------------------------------------------------------
+    # -- transport.spdy.driver.Role ---------------------------------------------------------------
 
     def stream_opened(self, stream_id: int, headers: dict[str, str], *, ended: bool) -> None:
         """Take it, as kubelets do, before anything else: clients wait for that."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from kfwd_nb.errors import KfwdError, ResetError
 from kfwd_nb.protocol.portforward import MAX_ERROR_TEXT, text_of_error
 from kfwd_nb.protocol.spdy import frames
-from kfwd_nb.transport.pair_stream import PairStream
+from kfwd_nb.transport.spdy.pair_stream import PairStream
 
 
 class ServedPair(PairStream):

@@ -1,8 +1,7 @@
 """`portforward.k8s.io` connections, client role: pairs of SPDY streams over whatever carries them.
 
 The client opens a pair with one write and waits for nothing: servers handle the frames of a stream
-in their order, so the first bytes may follow at once. The server's role is
-`transport.portforward_server`.
+in their order, so the first bytes may follow at once. The server's role is `server`.
 """
 
 from __future__ import annotations
@@ -13,8 +12,8 @@ from collections.abc import Callable
 from kfwd_nb.errors import KfwdError, LostError
 from kfwd_nb.protocol.portforward import DATA, ERROR, pair_headers
 from kfwd_nb.protocol.spdy import frames
-from kfwd_nb.transport.pair_stream import PairStream
-from kfwd_nb.transport.spdy import MAX_HELD, SpdyDriver
+from kfwd_nb.transport.spdy.driver import MAX_HELD, SpdyDriver
+from kfwd_nb.transport.spdy.pair_stream import PairStream
 
 REPLY_TIMEOUT = 30.0
 """Seconds for the server to take a pair, as client-go has it."""
@@ -119,7 +118,7 @@ class PortforwardConnection:
             self._driver.close()
         self.released()
 
-    # -- transport.spdy.Role ----------------------------------------------------------------------
+    # -- transport.spdy.driver.Role ---------------------------------------------------------------
 
     def stream_opened(self, stream_id: int, headers: dict[str, str], *, ended: bool) -> None:
         """No server of this protocol opens streams."""
