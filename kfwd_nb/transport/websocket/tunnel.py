@@ -15,7 +15,7 @@ from kfwd_nb.protocol.websocket import ClientHandshake, Piece, accept_fields
 from kfwd_nb.transport.endpoint import Endpoint
 from kfwd_nb.transport.http import Request, Switch
 from kfwd_nb.transport.http1_client import Upgraded, UpgradeError, upgrade
-from kfwd_nb.transport.websocket_driver import WebSocketDriver
+from kfwd_nb.transport.websocket.driver import WebSocketDriver
 
 
 class OpenedWebSocket:

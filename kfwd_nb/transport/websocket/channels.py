@@ -21,11 +21,11 @@ from kfwd_nb.protocol.channels import (
     ports_of,
 )
 from kfwd_nb.protocol.websocket import Piece, accept_fields, offered_subprotocols
-from kfwd_nb.transport.channel_stream import ChannelStream
 from kfwd_nb.transport.endpoint import Endpoint
 from kfwd_nb.transport.http import Request, Switch
-from kfwd_nb.transport.websocket import open_websocket
-from kfwd_nb.transport.websocket_driver import WebSocketDriver
+from kfwd_nb.transport.websocket.channel_stream import ChannelStream
+from kfwd_nb.transport.websocket.driver import WebSocketDriver
+from kfwd_nb.transport.websocket.tunnel import open_websocket
 
 HELD = 4 << 20
 """Octets that a paused port may hold before the others on its connection have to wait, too: the
