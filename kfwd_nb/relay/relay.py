@@ -28,9 +28,8 @@ from kfwd_nb.transport.tunnel import Tunnel
 if TYPE_CHECKING:
     from kfwd_nb.errors import Hop
     from kfwd_nb.relay.config import RelayConfig
-    from kfwd_nb.transport.http import Request, Response, Switch
+    from kfwd_nb.transport.http import OfferedStream, Request, Response, Switch
     from kfwd_nb.transport.server import Server
-    from kfwd_nb.transport.tunnel_stream import TunnelStream
 
 
 class Relay:
@@ -106,7 +105,7 @@ class Relay:
             return self._portforward.upgrade(request)
         return await self.request(request)
 
-    async def connect(self, request: Request, stream: TunnelStream) -> None:
+    async def connect(self, request: Request, stream: OfferedStream) -> None:
         """Couple a client's stream with a pod's port."""
         await self._connect.open(request, stream)
 

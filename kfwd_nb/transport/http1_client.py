@@ -13,12 +13,11 @@ from urllib.parse import quote
 import h11
 
 from kfwd_nb.errors import ConfigError, KfwdError, LostError, RemoteProtocolError
-from kfwd_nb.transport.answers import REQUEST_TIMEOUT, Pieces, gathered, lines_of
+from kfwd_nb.transport.answers import REQUEST_TIMEOUT, Pieces, Reply, gathered, lines_of
 from kfwd_nb.transport.endpoint import Endpoint, dial
 from kfwd_nb.transport.http import MAX_BODY, error_of_response, header_lines
 from kfwd_nb.transport.http1 import Http1Driver, fields_of
 from kfwd_nb.transport.tls import HTTP1
-from kfwd_nb.transport.tunnel import Reply
 
 UPGRADE_TIMEOUT = 30.0
 """Seconds for the answer to an upgrade; an API server asks the kubelet, and that the runtime."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from kfwd_nb.errors import KfwdError, LostError
 from kfwd_nb.protocol.connect import error_of
 from kfwd_nb.protocol.http2.events import Headers
-from kfwd_nb.transport.answers import REQUEST_TIMEOUT, Pieces, gathered, lines_of
+from kfwd_nb.transport.answers import REQUEST_TIMEOUT, Pieces, Reply, gathered, lines_of
 from kfwd_nb.transport.endpoint import Endpoint, dial
 from kfwd_nb.transport.http import error_of_response, header_lines
 from kfwd_nb.transport.http2 import Http2Driver
@@ -25,15 +25,6 @@ RETIRED_CHECK = 1.0
 
 class NoHttp2Error(LostError):
     """The server is there, and speaks HTTP/1.1 only (`http1_client` does)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """A whole answer."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
 
 
 @dataclass(slots=True)

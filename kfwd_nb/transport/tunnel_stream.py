@@ -6,17 +6,17 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING
 
+from kfwd_nb.transport.http import OfferedStream
 from kfwd_nb.transport.outbound import Outbound
 from kfwd_nb.transport.resets import reset_code
-from kfwd_nb.transport.stream import HEADROOM, ByteStream, Receiver
+from kfwd_nb.transport.stream import HEADROOM, Receiver
 
 if TYPE_CHECKING:
     from kfwd_nb.errors import KfwdError
     from kfwd_nb.transport.http2 import Http2Driver
-    from kfwd_nb.transport.notes import Notes
 
 
-class TunnelStream(ByteStream):
+class TunnelStream(OfferedStream):
     """Both directions of one CONNECT stream.
 
     Attributes:
@@ -49,7 +49,7 @@ class TunnelStream(ByteStream):
         self.headers: dict[str, str] = {}
         self.accepted = False
         self.over = False
-        self.notes: Notes | None = None
+        self.notes = None
         self._driver = driver
         self._id = stream_id
         self._outbound = Outbound(driver, stream_id, self._drained, self._sent_eof)
