@@ -15,7 +15,7 @@ from kfwd_nb.kube.api_wire import UNAUTHORIZED
 from kfwd_nb.kube.objects import Pod
 from kfwd_nb.kube.resources import resource_of
 from kfwd_nb.protocol.portforward import PROTOCOL, TUNNEL, VERSION_HEADER
-from kfwd_nb.transport.http1_client import Upgraded, UpgradeError, upgrade
+from kfwd_nb.transport.http1.client import Upgraded, UpgradeError, upgrade
 from kfwd_nb.transport.spdy.client import PortforwardConnection
 from kfwd_nb.transport.tap import MakeTap
 from kfwd_nb.transport.websocket import tunnel

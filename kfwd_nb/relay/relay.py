@@ -21,9 +21,9 @@ from kfwd_nb.relay.portforward import Portforward
 from kfwd_nb.relay.rbac import Authorizer
 from kfwd_nb.relay.store import Store
 from kfwd_nb.transport.endpoint import Endpoint
+from kfwd_nb.transport.http2.client import Tunnel
 from kfwd_nb.transport.server import serve
 from kfwd_nb.transport.tls import client_context, server_context
-from kfwd_nb.transport.tunnel import Tunnel
 
 if TYPE_CHECKING:
     from kfwd_nb.errors import Hop

@@ -99,7 +99,7 @@ class Handler(Protocol):
         """Answer an API request; a `KfwdError` becomes a Kubernetes Status object."""
 
     async def admit(self, request: Request) -> None:
-        """Return if who asks may hear of the connections of their own tunnel (`transport.hops`).
+        """Return if who asks may hear of the connections of their own tunnel (`http2.hops`).
 
         A `KfwdError` refuses.
         """

@@ -47,12 +47,12 @@ from kfwd_nb.relay.rbac import Authorizer
 from kfwd_nb.relay.store import Store, with_metadata
 from kfwd_nb.transport.endpoint import Endpoint
 from kfwd_nb.transport.http import Request, Response, Switch
+from kfwd_nb.transport.http2.client import Tunnel
+from kfwd_nb.transport.http2.tunnel_stream import TunnelStream
 from kfwd_nb.transport.loop_thread import LoopThread
 from kfwd_nb.transport.pump import Pump
 from kfwd_nb.transport.server import Server, serve
 from kfwd_nb.transport.sockets import open_socket
-from kfwd_nb.transport.tunnel import Tunnel
-from kfwd_nb.transport.tunnel_stream import TunnelStream
 
 TOKEN = "the-token"
 VISITOR = "the-visitors-token"

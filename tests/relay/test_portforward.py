@@ -26,7 +26,7 @@ from kfwd_nb.relay import portforward
 from kfwd_nb.relay.config import RelayConfig, Rule, Token
 from kfwd_nb.relay.controllers.deletion import delete
 from kfwd_nb.transport.endpoint import Endpoint
-from kfwd_nb.transport.http1_client import UpgradeError, upgrade
+from kfwd_nb.transport.http1.client import UpgradeError, upgrade
 from kfwd_nb.transport.spdy.client import PortforwardConnection
 from kfwd_nb.transport.stream import HEADROOM, ByteStream
 from kfwd_nb.transport.tls import client_context

@@ -29,7 +29,7 @@ from kfwd_nb.errors import ForbiddenError, KfwdError, LostError, RemoteProtocolE
 from kfwd_nb.transport import close_timer
 from kfwd_nb.transport.buffers import read_buffer
 from kfwd_nb.transport.endpoint import Endpoint
-from kfwd_nb.transport.http1_client import UpgradeError
+from kfwd_nb.transport.http1.client import UpgradeError
 from kfwd_nb.transport.websocket import driver
 from kfwd_nb.transport.websocket.tunnel import open_websocket, websocket_switch
 

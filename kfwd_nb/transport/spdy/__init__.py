@@ -1,4 +1,4 @@
-"""The wire `spdy`: `portforward.k8s.io`, each connection into a pod a pair of SPDY streams.
+"""SPDY, the wire of `portforward.k8s.io`: each connection into a pod is a pair of its streams.
 
 `client` and `server` are the two ends, over whatever carries the octets; both have the `driver`.
 """

@@ -14,7 +14,7 @@ from kfwd_nb.errors import KfwdError, RemoteProtocolError
 from kfwd_nb.protocol.websocket import ClientHandshake, Piece, accept_fields
 from kfwd_nb.transport.endpoint import Endpoint
 from kfwd_nb.transport.http import Request, Switch
-from kfwd_nb.transport.http1_client import Upgraded, UpgradeError, upgrade
+from kfwd_nb.transport.http1.client import Upgraded, UpgradeError, upgrade
 from kfwd_nb.transport.websocket.driver import WebSocketDriver
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from kfwd_nb.transport.stream import HEADROOM
 
 if TYPE_CHECKING:
-    from kfwd_nb.transport.http2 import Http2Driver
+    from kfwd_nb.transport.http2.driver import Http2Driver
 
 
 class Outbound:

@@ -13,7 +13,6 @@ from kfwd_nb.errors import KfwdError, LostError
 from kfwd_nb.protocol.connect import refusal_of
 from kfwd_nb.protocol.hops import MAX_NOTED, NOTES_HEADER, asked
 from kfwd_nb.protocol.http2.events import Headers
-from kfwd_nb.transport.hops import answer
 from kfwd_nb.transport.http import (
     MAX_BODY,
     Handler,
@@ -22,11 +21,12 @@ from kfwd_nb.transport.http import (
     Response,
     status_response,
 )
-from kfwd_nb.transport.http2 import Http2Driver
+from kfwd_nb.transport.http2.driver import Http2Driver
+from kfwd_nb.transport.http2.hops import answer
+from kfwd_nb.transport.http2.outbound import Outbound
+from kfwd_nb.transport.http2.resets import CANCEL, INTERNAL_ERROR, NO_ERROR
+from kfwd_nb.transport.http2.tunnel_stream import TunnelStream
 from kfwd_nb.transport.notes import Notes
-from kfwd_nb.transport.outbound import Outbound
-from kfwd_nb.transport.resets import CANCEL, INTERNAL_ERROR, NO_ERROR
-from kfwd_nb.transport.tunnel_stream import TunnelStream
 
 MAX_BODIES = 2 * MAX_BODY
 """Octets of all request bodies of a connection that are still on their way: nobody has been asked
@@ -63,7 +63,7 @@ class Http2Server:
         """End the connection."""
         self.driver.close()
 
-    # -- transport.http2.Role ---------------------------------------------------------------------
+    # -- transport.http2.driver.Role --------------------------------------------------------------
 
     def request_received(self, stream_id: int, headers: Headers) -> None:
         """Begin to answer, in a task of its own."""

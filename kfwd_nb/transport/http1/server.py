@@ -19,7 +19,7 @@ from kfwd_nb.transport.http import (
     Switch,
     status_response,
 )
-from kfwd_nb.transport.http1 import Http1Driver, fields_of
+from kfwd_nb.transport.http1.driver import Http1Driver, fields_of
 from kfwd_nb.transport.tls_transport import TlsTransport
 
 log = logging.getLogger(__name__)

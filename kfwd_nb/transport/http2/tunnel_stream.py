@@ -7,13 +7,13 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from kfwd_nb.transport.http import OfferedStream
-from kfwd_nb.transport.outbound import Outbound
-from kfwd_nb.transport.resets import reset_code
+from kfwd_nb.transport.http2.outbound import Outbound
+from kfwd_nb.transport.http2.resets import reset_code
 from kfwd_nb.transport.stream import HEADROOM, Receiver
 
 if TYPE_CHECKING:
     from kfwd_nb.errors import KfwdError
-    from kfwd_nb.transport.http2 import Http2Driver
+    from kfwd_nb.transport.http2.driver import Http2Driver
 
 
 class TunnelStream(OfferedStream):

@@ -16,7 +16,7 @@ from kfwd_nb.errors import ConfigError, KfwdError, LostError, RemoteProtocolErro
 from kfwd_nb.transport.answers import REQUEST_TIMEOUT, Pieces, Reply, gathered, lines_of
 from kfwd_nb.transport.endpoint import Endpoint, dial
 from kfwd_nb.transport.http import MAX_BODY, error_of_response, header_lines
-from kfwd_nb.transport.http1 import Http1Driver, fields_of
+from kfwd_nb.transport.http1.driver import Http1Driver, fields_of
 from kfwd_nb.transport.tls import HTTP1
 
 UPGRADE_TIMEOUT = 30.0

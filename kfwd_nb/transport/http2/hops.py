@@ -24,17 +24,17 @@ from kfwd_nb.protocol.hops import (
     read_report,
 )
 from kfwd_nb.transport.http import error_of_response
+from kfwd_nb.transport.http2.client import Tunnel
+from kfwd_nb.transport.http2.tunnel_stream import TunnelStream
 from kfwd_nb.transport.pump import Side
 from kfwd_nb.transport.socket_facts import socket_facts
 from kfwd_nb.transport.sockets import SocketStream
-from kfwd_nb.transport.tunnel import Tunnel
-from kfwd_nb.transport.tunnel_stream import TunnelStream
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from kfwd_nb.errors import Hop
-    from kfwd_nb.transport.http2 import Http2Driver
+    from kfwd_nb.transport.http2.driver import Http2Driver
     from kfwd_nb.transport.notes import Notes
     from kfwd_nb.transport.stream import ByteStream
 

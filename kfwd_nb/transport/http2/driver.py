@@ -27,15 +27,15 @@ from kfwd_nb.protocol.http2 import (
 )
 from kfwd_nb.protocol.http2.events import Event, Headers
 from kfwd_nb.transport.driver import ConnectionDriver
-from kfwd_nb.transport.resets import reset_error
+from kfwd_nb.transport.http2.resets import reset_error
 
 if TYPE_CHECKING:
-    from kfwd_nb.transport.outbound import Outbound
-    from kfwd_nb.transport.tunnel_stream import TunnelStream
+    from kfwd_nb.transport.http2.outbound import Outbound
+    from kfwd_nb.transport.http2.tunnel_stream import TunnelStream
 
 
 class Role(Protocol):
-    """What the owner of a connection makes of it: `transport.tunnel` or `transport.server`."""
+    """What the owner of a connection makes of it: `http2.client` or `http2.server`."""
 
     def request_received(self, stream_id: int, headers: Headers) -> None:
         """A peer has opened a stream (server role)."""

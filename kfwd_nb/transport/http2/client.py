@@ -13,18 +13,18 @@ from kfwd_nb.protocol.http2.events import Headers
 from kfwd_nb.transport.answers import REQUEST_TIMEOUT, Pieces, Reply, gathered, lines_of
 from kfwd_nb.transport.endpoint import Endpoint, dial
 from kfwd_nb.transport.http import error_of_response, header_lines
-from kfwd_nb.transport.http2 import Http2Driver
-from kfwd_nb.transport.outbound import Outbound
-from kfwd_nb.transport.resets import CANCEL, reset_error
+from kfwd_nb.transport.http2.driver import Http2Driver
+from kfwd_nb.transport.http2.outbound import Outbound
+from kfwd_nb.transport.http2.resets import CANCEL, reset_error
+from kfwd_nb.transport.http2.tunnel_stream import TunnelStream
 from kfwd_nb.transport.tls import H2, HTTP1
-from kfwd_nb.transport.tunnel_stream import TunnelStream
 
 RETIRED_CHECK = 1.0
 """Seconds between two looks at a retired tunnel: are its streams over?"""
 
 
 class NoHttp2Error(LostError):
-    """The server is there, and speaks HTTP/1.1 only (`http1_client` does)."""
+    """The server is there, and speaks HTTP/1.1 only (`http1.client` does)."""
 
 
 @dataclass(slots=True)
@@ -265,7 +265,7 @@ class Tunnel:
             error = self.closed.result() if self.closed.done() else None
             raise error or LostError("the tunnel is closed.")
 
-    # -- transport.http2.Role ---------------------------------------------------------------------
+    # -- transport.http2.driver.Role --------------------------------------------------------------
 
     def request_received(self, stream_id: int, headers: Headers) -> None:
         """Never for a client: `h2` refuses a server's requests."""
