@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kfwd_nb.notebook.render import Bundle, Sheet, sheet_bundle
+from kfwd_nb.notebook.drawing.render import Bundle, Sheet, sheet_bundle
 
 if TYPE_CHECKING:
     from kfwd_nb.client.trace import Trace, TracedFrame

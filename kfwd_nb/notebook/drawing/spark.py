@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kfwd_nb.notebook.units import bytes_text
+from kfwd_nb.notebook.drawing.units import bytes_text
 
 if TYPE_CHECKING:
     from kfwd_nb.client.throughput import Passed

@@ -10,8 +10,8 @@ from kfwd_nb.client.hops import PLACES, UNSEEN, LinkView, named
 from kfwd_nb.client.local_program import OURSELVES
 from kfwd_nb.client.opening import IN_PROCESS
 from kfwd_nb.errors import printable
-from kfwd_nb.notebook.render import Bundle, columns, rendered
-from kfwd_nb.notebook.units import bytes_text, clock, cut, duration_text
+from kfwd_nb.notebook.drawing.render import Bundle, columns, rendered
+from kfwd_nb.notebook.drawing.units import bytes_text, clock, cut, duration_text
 
 if TYPE_CHECKING:
     from kfwd_nb.client.hops import HopView

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from kfwd_nb.notebook.units import Bytes, bytes_text, cut, duration_text
+from kfwd_nb.notebook.drawing.units import Bytes, bytes_text, cut, duration_text
 
 if TYPE_CHECKING:
     from kfwd_nb.client import Connection

@@ -110,7 +110,7 @@ def entries() -> tuple[Entry, ...]:
     """All that `lines.toml` has."""
     import tomllib
 
-    text = (files("kfwd_nb.notebook") / "lines.toml").read_text("utf-8")
+    text = (files("kfwd_nb.notebook.drawing") / "lines.toml").read_text("utf-8")
     return tuple(
         Entry(
             what=each["for"],

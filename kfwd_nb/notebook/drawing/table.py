@@ -16,11 +16,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from kfwd_nb.client.links import browser
-from kfwd_nb.notebook import rows
-from kfwd_nb.notebook.lines import CopyLine, line_for
-from kfwd_nb.notebook.rows import MAX_CLOSED, MAX_OPEN, ConnectionRow
-from kfwd_nb.notebook.spark import SECONDS, Spark, spark
-from kfwd_nb.notebook.units import Bytes, Rate, clock, cut, date
+from kfwd_nb.notebook.drawing import rows
+from kfwd_nb.notebook.drawing.lines import CopyLine, line_for
+from kfwd_nb.notebook.drawing.rows import MAX_CLOSED, MAX_OPEN, ConnectionRow
+from kfwd_nb.notebook.drawing.spark import SECONDS, Spark, spark
+from kfwd_nb.notebook.drawing.units import Bytes, Rate, clock, cut, date
 from kfwd_nb.ports import bracketed
 
 if TYPE_CHECKING:

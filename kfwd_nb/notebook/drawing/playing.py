@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from kfwd_nb.client.beyond import Seen
 from kfwd_nb.client.playback import gaps
 from kfwd_nb.errors import printable
-from kfwd_nb.notebook.render import Bundle, rendered
-from kfwd_nb.notebook.units import bytes_text, cut, duration_text
+from kfwd_nb.notebook.drawing.render import Bundle, rendered
+from kfwd_nb.notebook.drawing.units import bytes_text, cut, duration_text
 
 if TYPE_CHECKING:
     from kfwd_nb.client.playback import Playback, Step

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
     from kfwd_nb.client.links import Link
-    from kfwd_nb.notebook.spark import Spark
-    from kfwd_nb.notebook.table import ForwardRow, Table
+    from kfwd_nb.notebook.drawing.spark import Spark
+    from kfwd_nb.notebook.drawing.table import ForwardRow, Table
 
 Bundle = dict[str, str]
 """MIME type to text; always `text/html` and `text/plain`, neither of them empty."""
@@ -178,7 +178,7 @@ def _template(name: str) -> jinja2.Template:
 def _read(name: str) -> str:
     from importlib.resources import files
 
-    return (files("kfwd_nb.notebook") / "templates" / name).read_text("utf-8")
+    return (files("kfwd_nb.notebook.drawing") / "templates" / name).read_text("utf-8")
 
 
 @cache
