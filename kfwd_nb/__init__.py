@@ -61,7 +61,7 @@ def __getattr__(name: str) -> Any:
 
 
 def _bundle_of(thing: object) -> dict[str, str]:
-    from kfwd_nb.notebook.bundles import bundle_of
+    from kfwd_nb.notebook.drawing.bundles import bundle_of
 
     return bundle_of(thing)
 

@@ -24,8 +24,8 @@ from kfwd_nb.kube.objects import (
 )
 from kfwd_nb.transport.endpoint import Endpoint
 from kfwd_nb.transport.http import error_of_response
+from kfwd_nb.transport.http2.client import Tunnel
 from kfwd_nb.transport.tls import client_context
-from kfwd_nb.transport.tunnel import Tunnel
 
 RETRY_FIRST = 0.05
 """Seconds before the second attempt; doubled for each further one."""

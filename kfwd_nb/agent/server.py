@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
@@ -25,12 +25,9 @@ from kfwd_nb.errors import ForbiddenError, Hop, NotFoundError, UnauthorizedError
 from kfwd_nb.kube.identities import RELAY_GROUP
 from kfwd_nb.kube.objects import Pod
 from kfwd_nb.protocol.connect import NODE_HEADER, POD_HEADER, parse_authority
-from kfwd_nb.transport.http import Identity, Request, Response
+from kfwd_nb.transport.http import Identity, OfferedStream, Request, Response
 from kfwd_nb.transport.pump import Pump
 from kfwd_nb.transport.stream import ByteStream
-
-if TYPE_CHECKING:
-    from kfwd_nb.transport.tunnel_stream import TunnelStream
 
 
 class HeldPod(Protocol):
@@ -126,7 +123,7 @@ class AgentHandler:
         """The relay asks by HTTP/2: there is no protocol to switch to."""
         return await self.request(request)
 
-    async def connect(self, request: Request, stream: TunnelStream) -> None:
+    async def connect(self, request: Request, stream: OfferedStream) -> None:
         """Couple `stream` with a port inside a pod.
 
         Raises:

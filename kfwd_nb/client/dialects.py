@@ -29,10 +29,10 @@ from kfwd_nb.kube.objects import Pod
 from kfwd_nb.kube.portforward import open_spdy, open_websocket
 from kfwd_nb.protocol.connect import Authority
 from kfwd_nb.protocol.hops import NOTES_HEADER
-from kfwd_nb.transport.http1_client import UpgradeError
-from kfwd_nb.transport.portforward import PortforwardConnection
+from kfwd_nb.transport.http1.client import UpgradeError
+from kfwd_nb.transport.http2.client import Tunnel
+from kfwd_nb.transport.spdy.client import PortforwardConnection
 from kfwd_nb.transport.stream import ByteStream
-from kfwd_nb.transport.tunnel import Tunnel
 
 if TYPE_CHECKING:
     from kfwd_nb.client.trace import Trace, Wire

@@ -16,7 +16,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from kfwd_nb.errors import KfwdError, LostError, NotFoundError, RefusedError, UnavailableError
-from kfwd_nb.transport.pair_stream import PairStream
+from kfwd_nb.transport.spdy.pair_stream import PairStream
 from kfwd_nb.transport.stream import HEADROOM, ByteStream, Receiver
 
 MAX_REPLAY = 1 << 16

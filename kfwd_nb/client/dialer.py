@@ -28,8 +28,8 @@ from kfwd_nb.kube.preflight import explained, require_create
 from kfwd_nb.kube.resolve import Inventory, remote_port, service_port
 from kfwd_nb.ports import Target
 from kfwd_nb.transport.endpoint import NoServerError
+from kfwd_nb.transport.http2.client import Tunnel
 from kfwd_nb.transport.stream import ByteStream
-from kfwd_nb.transport.tunnel import Tunnel
 
 MAX_REDIALS = 50
 """Pods that one connection tries."""

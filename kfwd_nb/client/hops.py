@@ -1,8 +1,8 @@
 """Where the bytes of a forward are: what the client, the relay, the node agent and the kernel say.
 
 Every number was measured by the process that it is about. What lies between two hops is a
-difference of two of their counters (see `transport.hops` for why it is never negative). What nobody
-tells is None: a foreign cluster's API server and kubelet tell nothing. `client.survey` asks.
+difference of two of their counters (see `transport.http2.hops` for why it is never negative). What
+nobody tells is None: a foreign cluster's API server and kubelet tell nothing. `client.survey` asks.
 """
 
 from __future__ import annotations

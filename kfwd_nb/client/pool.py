@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 
 from kfwd_nb.errors import KfwdError, LimitError, LostError, UnavailableError
-from kfwd_nb.transport.portforward import PortforwardConnection
+from kfwd_nb.transport.spdy.client import PortforwardConnection
 
 MAX_UPGRADED = 500
 """Upgraded connections of a forward, to all pods together. Who comes when all are taken waits in

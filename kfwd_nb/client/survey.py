@@ -18,13 +18,13 @@ from kfwd_nb.client.looks import Looks
 from kfwd_nb.client.opening import IN_PROCESS
 from kfwd_nb.errors import KfwdError
 from kfwd_nb.protocol.hops import MAX_STREAMS, Flow, HopReport, Link, Way
-from kfwd_nb.transport.hops import PATIENCE as PING
-from kfwd_nb.transport.hops import look, tls_words, way
-from kfwd_nb.transport.pair_stream import PairStream
+from kfwd_nb.transport.http2.client import Tunnel
+from kfwd_nb.transport.http2.hops import PATIENCE as PING
+from kfwd_nb.transport.http2.hops import look, tls_words, way
+from kfwd_nb.transport.http2.tunnel_stream import TunnelStream
 from kfwd_nb.transport.socket_facts import socket_facts
 from kfwd_nb.transport.sockets import SocketStream
-from kfwd_nb.transport.tunnel import Tunnel
-from kfwd_nb.transport.tunnel_stream import TunnelStream
+from kfwd_nb.transport.spdy.pair_stream import PairStream
 
 if TYPE_CHECKING:
     import socket

@@ -27,12 +27,12 @@ from kfwd_nb.client.traced_frame import Direction, TracedFrame
 from kfwd_nb.errors import ConfigError, KfwdError, UsageError
 from kfwd_nb.protocol.dissect import Dissector, Frame, dissector
 from kfwd_nb.protocol.hops import MAX_NOTED, PATH, PING_MARK
-from kfwd_nb.transport.hops import ask
+from kfwd_nb.transport.http2.hops import ask
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from kfwd_nb.transport.tunnel import Tunnel
+    from kfwd_nb.transport.http2.client import Tunnel
 
 MAX_FRAMES = 10_000
 """Frames that a trace keeps unless it is told otherwise: the latest ones."""

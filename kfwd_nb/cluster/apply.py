@@ -9,7 +9,7 @@ import msgspec
 from kfwd_nb.kube.objects import AnyObject
 from kfwd_nb.kube.resources import resource_of
 from kfwd_nb.transport.http import error_of_response
-from kfwd_nb.transport.tunnel import Tunnel
+from kfwd_nb.transport.http2.client import Tunnel
 
 CONFLICT = 409
 

@@ -28,8 +28,8 @@ from kfwd_nb.errors import ClusterError, KfwdError
 from kfwd_nb.kube.api import ApiClient
 from kfwd_nb.kube.objects import AnyObject, Pod
 from kfwd_nb.transport.endpoint import Endpoint
+from kfwd_nb.transport.http2.client import Tunnel
 from kfwd_nb.transport.tls import client_context
-from kfwd_nb.transport.tunnel import Tunnel
 
 READY_LIMIT = 60.0
 """Seconds in which all pods must be ready; PostgreSQL's first start takes one or two of them."""

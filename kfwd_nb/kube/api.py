@@ -27,8 +27,8 @@ from kfwd_nb.kube.objects import (
 from kfwd_nb.kube.resolve import Inventory
 from kfwd_nb.kube.resources import FOREIGN, resource_of
 from kfwd_nb.transport.http import error_of_response
-from kfwd_nb.transport.http1_client import Http1Client
-from kfwd_nb.transport.tunnel import Tunnel
+from kfwd_nb.transport.http1.client import Http1Client
+from kfwd_nb.transport.http2.client import Tunnel
 
 O = TypeVar("O", bound=Object)  # noqa: E741 - an object of the API
 T = TypeVar("T")

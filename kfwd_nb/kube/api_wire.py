@@ -12,9 +12,9 @@ from kfwd_nb.kube.access import ClusterAccess
 from kfwd_nb.kube.api_errors import refusal
 from kfwd_nb.kube.credentials import Credential
 from kfwd_nb.transport.http import error_of_response
-from kfwd_nb.transport.http1_client import Http1Client
+from kfwd_nb.transport.http1.client import Http1Client
+from kfwd_nb.transport.http2.client import NoHttp2Error, Tunnel
 from kfwd_nb.transport.tap import MakeTap
-from kfwd_nb.transport.tunnel import NoHttp2Error, Tunnel
 
 UNAUTHORIZED = 401
 

@@ -15,10 +15,10 @@ from kfwd_nb.kube.api_wire import UNAUTHORIZED
 from kfwd_nb.kube.objects import Pod
 from kfwd_nb.kube.resources import resource_of
 from kfwd_nb.protocol.portforward import PROTOCOL, TUNNEL, VERSION_HEADER
-from kfwd_nb.transport import websocket
-from kfwd_nb.transport.http1_client import Upgraded, UpgradeError, upgrade
-from kfwd_nb.transport.portforward import PortforwardConnection
+from kfwd_nb.transport.http1.client import Upgraded, UpgradeError, upgrade
+from kfwd_nb.transport.spdy.client import PortforwardConnection
 from kfwd_nb.transport.tap import MakeTap
+from kfwd_nb.transport.websocket import tunnel
 
 
 async def open_spdy(
@@ -52,8 +52,8 @@ async def open_websocket(
         KfwdError: it cannot be reached, or the kubeconfig's credentials cannot be had.
     """
 
-    async def ask() -> websocket.OpenedWebSocket:
-        return await websocket.open_websocket(
+    async def ask() -> tunnel.OpenedWebSocket:
+        return await tunnel.open_websocket(
             replace(await access.endpoint(), tap=tap),
             _path(access, namespace, pod),
             await access.headers(),

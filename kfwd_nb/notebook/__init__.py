@@ -5,17 +5,13 @@
     kfwd          `%kfwd`                           arguments  a line → typed options
     embedded      the cluster of `%kfwd up`         listing   what a cluster holds
     nsenter       a command in a pod's network      results   what the magics return
-    table, rows   forwards → rows (pure)            render    rows → HTML and text (templates/)
-    spark         bytes a second, drawn (pure)      lines     the line to copy (lines.toml)
-    units         numbers as people read them       wait      what a `%portforward` waits for
-    live          tables that follow forwards       output    one output, replaced in place
-    progress      what takes long                   notice    what an exec plugin says
-    fault         `%kfwd fault`                   recorded  cells that not every place allows
-    settings      `%config Kfwd`                    proxies   what would catch a local port
-    shown         everything is shown exactly once  completion  the Tab key
-    traced        a trace's table                   playing   one request of it, step by step
-    hop_picture   a forward's way, drawn (pure)     hop_live  the same, followed
-    bundles       where no extension is loaded      dashboard  all forwards, for the mouse
+    drawing       forwards → rows → HTML and text   live      tables that follow forwards
+    hop_live      the way of a forward, followed    output    one output, replaced in place
+    wait          what a `%portforward` waits for   progress  what takes long
+    notice        what an exec plugin says          fault     `%kfwd fault`
+    recorded      cells that not every place allows  settings  `%config Kfwd`
+    proxies       what would catch a local port     completion  the Tab key
+    shown         everything is shown exactly once  dashboard  all forwards, for the mouse
     demo          `make demo`
 
 IPython is imported here and nowhere else. Nothing heavy is imported before it is used, because

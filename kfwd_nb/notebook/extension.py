@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from kfwd_nb.notebook.cell import FoldIntoBlock, replace_first_line
 from kfwd_nb.notebook.completion import Completer
+from kfwd_nb.notebook.drawing.render import in_form, link_html
 from kfwd_nb.notebook.kfwd import KfwdMagics
 from kfwd_nb.notebook.live import follower
 from kfwd_nb.notebook.portforward import PortforwardMagics, show_forward
-from kfwd_nb.notebook.render import in_form, link_html
 from kfwd_nb.notebook.settings import Kfwd, configurables, made_for, wanted_form
 from kfwd_nb.notebook.shown import Shown
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from kfwd_nb.client.playback import Playback
     from kfwd_nb.client.trace import Trace
-    from kfwd_nb.notebook.render import Bundle
+    from kfwd_nb.notebook.drawing.render import Bundle
 
 MAGICS = ("portforward", "kfwd")
 
@@ -88,7 +88,7 @@ class Extension:
         return formatter.mimebundle_formatter
 
     def _bundle(self, thing: Trace | Playback) -> Bundle:
-        from kfwd_nb.notebook.bundles import bundle_of
+        from kfwd_nb.notebook.drawing.bundles import bundle_of
 
         return in_form(bundle_of(thing), wanted_form(self._shell))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kfwd_nb.notebook.render import Sheet
+from kfwd_nb.notebook.drawing.render import Sheet
 from kfwd_nb.notebook.results import Done
 
 if TYPE_CHECKING:

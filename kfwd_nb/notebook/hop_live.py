@@ -8,14 +8,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from kfwd_nb.errors import KfwdError
-from kfwd_nb.notebook.hop_picture import hops_bundle
+from kfwd_nb.notebook.drawing.hop_picture import hops_bundle
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from kfwd_nb.client import Forward
     from kfwd_nb.client.hops import HopView
-    from kfwd_nb.notebook.render import Bundle
+    from kfwd_nb.notebook.drawing.render import Bundle
 
 INTERVAL = 1.0
 """Seconds between two questions."""

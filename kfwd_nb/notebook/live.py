@@ -18,11 +18,11 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 from weakref import WeakKeyDictionary
 
-from kfwd_nb.notebook.table import Table, build
+from kfwd_nb.notebook.drawing.table import Table, build
 
 if TYPE_CHECKING:
     from kfwd_nb.client import Forward
-    from kfwd_nb.notebook.render import Bundle
+    from kfwd_nb.notebook.drawing.render import Bundle
 
 INTERVAL = 0.25
 """Seconds between two updates of a table, at the least."""
@@ -131,7 +131,7 @@ class LiveTable:
         table = build(forwards, now, "" if stopped else self._note)
         news = table != self._table
         if news:
-            from kfwd_nb.notebook.render import table_bundle
+            from kfwd_nb.notebook.drawing.render import table_bundle
 
             self._show(table_bundle(table))
             self._table = table

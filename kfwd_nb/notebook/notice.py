@@ -7,8 +7,8 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from kfwd_nb.errors import printable
+from kfwd_nb.notebook.drawing.render import Sheet, sheet_bundle
 from kfwd_nb.notebook.output import Output, updates_in_place
-from kfwd_nb.notebook.render import Sheet, sheet_bundle
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell

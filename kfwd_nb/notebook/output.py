@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from IPython.core.displaypub import CapturingDisplayPublisher
 from IPython.core.getipython import get_ipython
 
-from kfwd_nb.notebook.render import PLAIN, in_form
+from kfwd_nb.notebook.drawing.render import PLAIN, in_form
 from kfwd_nb.notebook.settings import wanted_form
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from kfwd_nb.notebook.render import Bundle
+    from kfwd_nb.notebook.drawing.render import Bundle
 
 
 class Output:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kfwd_nb.errors import printable
+from kfwd_nb.notebook.drawing.render import Bundle, Sheet, sheet_bundle
 from kfwd_nb.notebook.output import Output, updates_in_place
-from kfwd_nb.notebook.render import Bundle, Sheet, sheet_bundle
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell

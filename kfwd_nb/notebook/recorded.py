@@ -20,8 +20,8 @@ from kfwd_nb.cluster.workload import database_user, has_postgres
 from kfwd_nb.errors import UsageError
 from kfwd_nb.notebook.arguments.line import split
 from kfwd_nb.notebook.arguments.parser import Parser
+from kfwd_nb.notebook.drawing.render import Sheet
 from kfwd_nb.notebook.output import Output
-from kfwd_nb.notebook.render import Sheet
 from kfwd_nb.notebook.results import Result
 
 if TYPE_CHECKING:

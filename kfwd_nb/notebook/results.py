@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.getipython import get_ipython
 
-from kfwd_nb.notebook.render import Bundle, Sheet, in_form, sheet_bundle, sheet_text
+from kfwd_nb.notebook.drawing.render import Bundle, Sheet, in_form, sheet_bundle, sheet_text
 from kfwd_nb.notebook.settings import wanted_form
 
 if TYPE_CHECKING:

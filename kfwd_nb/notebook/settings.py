@@ -18,7 +18,7 @@ from kfwd_nb.notebook.arguments.defaults import Defaults, Loop
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from kfwd_nb.notebook.render import Form
+    from kfwd_nb.notebook.drawing.render import Form
 
 Display = Literal["auto", "widget", "html", "text"]
 

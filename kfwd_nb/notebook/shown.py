@@ -87,7 +87,7 @@ class Shown:
 
     def _hops(self, view: HopView) -> None:
         if not self._take(view):
-            from kfwd_nb.notebook.hop_picture import hops_bundle
+            from kfwd_nb.notebook.drawing.hop_picture import hops_bundle
 
             Output().show(hops_bundle(view))
 

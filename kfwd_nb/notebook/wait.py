@@ -7,9 +7,9 @@ import time
 from typing import TYPE_CHECKING
 
 from kfwd_nb.errors import printable
+from kfwd_nb.notebook.drawing.render import Sheet, sheet_bundle
+from kfwd_nb.notebook.drawing.units import clock, cut, duration_text
 from kfwd_nb.notebook.output import Output, updates_in_place
-from kfwd_nb.notebook.render import Sheet, sheet_bundle
-from kfwd_nb.notebook.units import clock, cut, duration_text
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell

@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from kfwd_nb.relay.names import Names
     from kfwd_nb.relay.nodes import Nodes
     from kfwd_nb.relay.rbac import Authorizer
-    from kfwd_nb.transport.http import Request
-    from kfwd_nb.transport.tunnel_stream import TunnelStream
+    from kfwd_nb.transport.http import OfferedStream, Request
 
 
 class Connect:
@@ -31,7 +30,7 @@ class Connect:
         self._authenticator = authenticator
         self._authorizer = authorizer
 
-    async def open(self, request: Request, stream: TunnelStream) -> None:
+    async def open(self, request: Request, stream: OfferedStream) -> None:
         """Couple the stream with the pod's port. From there on no task is needed for it.
 
         Raises:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from kfwd_nb.relay.store import Store
-    from kfwd_nb.transport.tunnel import Tunnel
-    from kfwd_nb.transport.tunnel_stream import TunnelStream
+    from kfwd_nb.transport.http2.client import Tunnel
+    from kfwd_nb.transport.http2.tunnel_stream import TunnelStream
 
     Dial = Callable[[str, int, str], Awaitable[Tunnel]]
     """Opens a tunnel to host and port, whose certificate must be for the node's name."""

@@ -10,13 +10,13 @@ import msgspec
 
 from kfwd_nb.errors import ConfigError, LimitError, UnavailableError
 from kfwd_nb.kube.objects import READY, Condition, Node
+from kfwd_nb.relay.controllers.scheduler import CONNECTING
 from kfwd_nb.relay.nodelink import NodeLink
-from kfwd_nb.relay.scheduler import CONNECTING
 from kfwd_nb.relay.store import with_metadata
 
 if TYPE_CHECKING:
+    from kfwd_nb.relay.controllers.scheduler import CONNECTING
     from kfwd_nb.relay.nodelink import Dial
-    from kfwd_nb.relay.scheduler import CONNECTING
 from kfwd_nb.relay.store import Store
 
 MAX_NODES = 100

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from kfwd_nb.relay.store import Store
-    from kfwd_nb.transport.tunnel import Tunnel
+    from kfwd_nb.transport.http2.client import Tunnel
 
 RETRY = 1.0
 """Seconds before an order that the agent did not carry out is given again."""

@@ -32,14 +32,14 @@ from kfwd_nb.protocol.portforward import (
     text_of_error,
 )
 from kfwd_nb.protocol.websocket import offered_subprotocols
+from kfwd_nb.relay.api.routes import Call, route
 from kfwd_nb.relay.impersonation import acting
-from kfwd_nb.relay.routes import Call, route
-from kfwd_nb.transport.channels import ChannelsServer, channels_switch
 from kfwd_nb.transport.http import Request, Response, Switch, status_response
-from kfwd_nb.transport.portforward_server import PortforwardServer
 from kfwd_nb.transport.pump import Pump
-from kfwd_nb.transport.served_pair import ServedPair
-from kfwd_nb.transport.websocket import websocket_switch
+from kfwd_nb.transport.spdy.served_pair import ServedPair
+from kfwd_nb.transport.spdy.server import PortforwardServer
+from kfwd_nb.transport.websocket.channels import ChannelsServer, channels_switch
+from kfwd_nb.transport.websocket.tunnel import websocket_switch
 
 if TYPE_CHECKING:
     import asyncio
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from kfwd_nb.relay.nodes import Nodes
     from kfwd_nb.relay.rbac import Authorizer
     from kfwd_nb.relay.store import Store
-    from kfwd_nb.transport.channel_stream import ChannelStream
+    from kfwd_nb.transport.websocket.channel_stream import ChannelStream
 
     Serve = Callable[[ServedPair | ChannelStream], None]
 
@@ -113,7 +113,7 @@ class Portforward:
         raise UsageError("Upgrade request required")
 
     def step(self) -> None:
-        """End the connections whose pods are gone (`controller.Controller`).
+        """End the connections whose pods are gone (`controllers.running.Controller`).
 
         A client that waits for its next connection would not notice otherwise.
         """

@@ -8,29 +8,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kfwd_nb.kube.objects import DEFAULT_NAMESPACE, Namespace, ObjectMeta
-from kfwd_nb.relay.api import Api
+from kfwd_nb.relay.api.answering import Api
 from kfwd_nb.relay.authentication import Authenticator
 from kfwd_nb.relay.connect import Connect
-from kfwd_nb.relay.controller import Controller, run
-from kfwd_nb.relay.deletion import OrphanCollector
-from kfwd_nb.relay.deployments import DeploymentController
+from kfwd_nb.relay.controllers.deletion import OrphanCollector
+from kfwd_nb.relay.controllers.deployments import DeploymentController
+from kfwd_nb.relay.controllers.running import Controller, run
+from kfwd_nb.relay.controllers.scheduler import Scheduler
 from kfwd_nb.relay.names import Names
 from kfwd_nb.relay.nodes import Nodes
 from kfwd_nb.relay.portforward import Portforward
 from kfwd_nb.relay.rbac import Authorizer
-from kfwd_nb.relay.scheduler import Scheduler
 from kfwd_nb.relay.store import Store
 from kfwd_nb.transport.endpoint import Endpoint
+from kfwd_nb.transport.http2.client import Tunnel
 from kfwd_nb.transport.server import serve
 from kfwd_nb.transport.tls import client_context, server_context
-from kfwd_nb.transport.tunnel import Tunnel
 
 if TYPE_CHECKING:
     from kfwd_nb.errors import Hop
     from kfwd_nb.relay.config import RelayConfig
-    from kfwd_nb.transport.http import Request, Response, Switch
+    from kfwd_nb.transport.http import OfferedStream, Request, Response, Switch
     from kfwd_nb.transport.server import Server
-    from kfwd_nb.transport.tunnel_stream import TunnelStream
 
 
 class Relay:
@@ -106,7 +105,7 @@ class Relay:
             return self._portforward.upgrade(request)
         return await self.request(request)
 
-    async def connect(self, request: Request, stream: TunnelStream) -> None:
+    async def connect(self, request: Request, stream: OfferedStream) -> None:
         """Couple a client's stream with a pod's port."""
         await self._connect.open(request, stream)
 

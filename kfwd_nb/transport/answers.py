@@ -1,10 +1,11 @@
-"""The body of an answer: gathered whole, or cut into lines as it comes; by either HTTP version."""
+"""A server's answer, by either HTTP version: gathered whole, or cut into lines as it comes."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass
 
 from kfwd_nb.errors import LimitError, LostError
 from kfwd_nb.transport.http import MAX_BODY
@@ -16,6 +17,15 @@ MAX_LINE = 4 << 20
 """Octets of one line of a streamed answer."""
 
 Pieces = AsyncGenerator[bytes, None]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole answer."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
 
 
 async def gathered(pieces: Pieces, path: str) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import abstractmethod
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -20,11 +21,12 @@ from kfwd_nb.errors import (
     UnavailableError,
     UsageError,
 )
+from kfwd_nb.transport.stream import ByteStream
 
 if TYPE_CHECKING:
     import asyncio
 
-    from kfwd_nb.transport.tunnel_stream import TunnelStream
+    from kfwd_nb.transport.notes import Notes
 
 MAX_BODY = 8 << 20
 """Octets of a request's or a gathered response's body. Kubernetes takes requests of 3 MiB."""
@@ -71,6 +73,22 @@ class Switch:
     protocol: asyncio.BaseProtocol
 
 
+class OfferedStream(ByteStream):
+    """The stream that a CONNECT asks for: who couples it accepts it first.
+
+    Attributes:
+        notes: what happens to it, if the client wants that noted.
+    """
+
+    __slots__ = ()
+
+    notes: Notes | None
+
+    @abstractmethod
+    def accept(self, headers: dict[str, str] | None = None) -> None:
+        """Answer 200, with those fields: bytes may pass."""
+
+
 class Handler(Protocol):
     """The application behind a server."""
 
@@ -81,7 +99,7 @@ class Handler(Protocol):
         """Answer an API request; a `KfwdError` becomes a Kubernetes Status object."""
 
     async def admit(self, request: Request) -> None:
-        """Return if who asks may hear of the connections of their own tunnel (`transport.hops`).
+        """Return if who asks may hear of the connections of their own tunnel (`http2.hops`).
 
         A `KfwdError` refuses.
         """
@@ -93,7 +111,7 @@ class Handler(Protocol):
         `KfwdError` refuses, as a Status object.
         """
 
-    async def connect(self, request: Request, stream: TunnelStream) -> None:
+    async def connect(self, request: Request, stream: OfferedStream) -> None:
         """Accept `stream` and couple it; a `KfwdError` before `accept` refuses it."""
 
 

@@ -9,7 +9,7 @@ from kfwd_nb.errors import KfwdError
 from kfwd_nb.protocol.hops import MAX_NOTES, Note, NoteKind
 
 if TYPE_CHECKING:
-    from kfwd_nb.transport.tunnel_stream import TunnelStream
+    from kfwd_nb.transport.stream import ByteStream
 
 _WAYS: tuple[Literal["up"], Literal["down"]] = ("up", "down")
 """What comes out of the pump's first side, which is the client's, and out of the other."""
@@ -23,7 +23,7 @@ class Notes:
     """
 
     def __init__(self) -> None:
-        self.onward: TunnelStream | None = None
+        self.onward: ByteStream | None = None
         self._began = time.perf_counter()
         self._notes: list[Note] = []
 

@@ -9,8 +9,8 @@ from collections.abc import Coroutine
 from typing import Any
 
 from kfwd_nb.transport.http import Handler, identity_of
-from kfwd_nb.transport.http1_server import Http1Server
-from kfwd_nb.transport.http2_server import Http2Server
+from kfwd_nb.transport.http1.server import Http1Server
+from kfwd_nb.transport.http2.server import Http2Server
 from kfwd_nb.transport.tls import H2
 from kfwd_nb.transport.tls_transport import TlsTransport, handshake
 

@@ -30,9 +30,9 @@ from kfwd_nb.errors import (
 from kfwd_nb.kube.objects import ISOLATION_ANNOTATION, PID_ANNOTATION, Node, Pod
 from kfwd_nb.transport.endpoint import Endpoint
 from kfwd_nb.transport.http import Request, Response
+from kfwd_nb.transport.http2.client import Tunnel
 from kfwd_nb.transport.server import Server, serve
 from kfwd_nb.transport.tls import client_context, server_context
-from kfwd_nb.transport.tunnel import Tunnel
 
 pytestmark = pytest.mark.chain
 

@@ -6,7 +6,7 @@ import pytest
 from peers.jupyter_server import browser
 
 from kfwd_nb.client.hops import LINKS, PLACES, UNSEEN, FlowView, HopView, LinkView
-from kfwd_nb.notebook.hop_picture import hops_bundle
+from kfwd_nb.notebook.drawing.hop_picture import hops_bundle
 
 pytestmark = pytest.mark.browser
 

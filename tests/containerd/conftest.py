@@ -16,8 +16,8 @@ from peers.containerd import Containerd, PodSandbox, missing, running
 
 from kfwd_nb.agent.netns import NamespaceThread
 from kfwd_nb.transport import endpoint as endpoint_module
-from kfwd_nb.transport.http1_client import upgrade
-from kfwd_nb.transport.portforward import PortforwardConnection
+from kfwd_nb.transport.http1.client import upgrade
+from kfwd_nb.transport.spdy.client import PortforwardConnection
 
 SERVER = Path(__file__).with_name("server.py")
 

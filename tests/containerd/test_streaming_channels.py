@@ -11,7 +11,7 @@ from peers.streams import chunk, record, until
 
 from kfwd_nb.errors import RefusedError
 from kfwd_nb.protocol.channels import BASE64, BINARY
-from kfwd_nb.transport.channels import open_channels
+from kfwd_nb.transport.websocket.channels import open_channels
 
 pytestmark = pytest.mark.chain
 

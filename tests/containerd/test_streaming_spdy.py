@@ -10,7 +10,7 @@ from containerd.transfers import MIB, UPGRADE, Digest, digest_of_sent, number
 from peers.streams import ODD_SIZES, PATIENCE, chunk, record, until
 
 from kfwd_nb.errors import KfwdError, RefusedError, UnavailableError
-from kfwd_nb.transport.http1_client import UpgradeError, upgrade
+from kfwd_nb.transport.http1.client import UpgradeError, upgrade
 
 pytestmark = pytest.mark.chain
 

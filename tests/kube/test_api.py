@@ -50,7 +50,7 @@ from kfwd_nb.kube.preflight import explained
 from kfwd_nb.kube.targets import selection
 from kfwd_nb.ports import parse_target
 from kfwd_nb.transport import answers
-from kfwd_nb.transport import tunnel as tunnel_module
+from kfwd_nb.transport.http2 import client as http2_client
 
 pytestmark = pytest.mark.chain
 
@@ -209,7 +209,7 @@ async def test_a_token_that_is_not_taken_any_more_is_renewed_once(api, tmp_path)
 async def test_another_certificate_is_another_connection_and_the_former_lives_on(
     api, authority, monkeypatch
 ):
-    monkeypatch.setattr(tunnel_module, "RETIRED_CHECK", 0.01)
+    monkeypatch.setattr(http2_client, "RETIRED_CHECK", 0.01)
     pairs = [tuple(path.read_bytes() for path in authority.issue(f"client-{n}")) for n in "ab"]
 
     class Rotating(Static):

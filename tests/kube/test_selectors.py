@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from kfwd_nb.errors import ConfigError
 from kfwd_nb.kube.objects import LabelSelector, LabelSelectorRequirement, ObjectMeta, Pod
 from kfwd_nb.kube.selectors import selector_text, selects
-from kfwd_nb.relay.selectors import parse_selector
+from kfwd_nb.relay.api.selectors import parse_selector
 
 pytestmark = pytest.mark.pure
 

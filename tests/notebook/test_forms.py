@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 import kfwd_nb
+from kfwd_nb.notebook.drawing.render import in_form
 from kfwd_nb.notebook.live import LiveTable
-from kfwd_nb.notebook.render import in_form
 
 pytestmark = pytest.mark.notebook
 

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from kfwd_nb.notebook.lines import CopyLine, entries, line_for
+from kfwd_nb.notebook.drawing.lines import CopyLine, entries, line_for
 
 pytestmark = pytest.mark.pure
 

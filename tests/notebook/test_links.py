@@ -77,8 +77,9 @@ def test_the_tables_address_opens_the_page_in_a_browser(proxying: Session) -> No
     server, kernel = proxying
     table = value(
         kernel,
-        "__import__('kfwd_nb.notebook.render', fromlist=['x']).table_bundle("
-        "__import__('kfwd_nb.notebook.table', fromlist=['x']).build([fwd], 0.0))['text/html']",
+        "__import__('kfwd_nb.notebook.drawing.render', fromlist=['x']).table_bundle("
+        "__import__('kfwd_nb.notebook.drawing.table', fromlist=['x'])"
+        ".build([fwd], 0.0))['text/html']",
     )
     link = value(kernel, "get_ipython().display_formatter.format(fwd.link)[0]['text/html']")
     with browser() as chrome:

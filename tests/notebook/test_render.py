@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kfwd_nb.notebook.render import (
+from kfwd_nb.notebook.drawing.render import (
     EMPTY,
     SIMULATED,
     Sheet,
@@ -16,8 +16,8 @@ from kfwd_nb.notebook.render import (
     sheet_bundle,
     table_bundle,
 )
-from kfwd_nb.notebook.spark import SECONDS
-from kfwd_nb.notebook.table import Table, build
+from kfwd_nb.notebook.drawing.spark import SECONDS
+from kfwd_nb.notebook.drawing.table import Table, build
 
 pytestmark = pytest.mark.pure
 

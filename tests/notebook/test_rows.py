@@ -9,9 +9,9 @@ import pytest
 
 from kfwd_nb.client.connection import Totals
 from kfwd_nb.client.reasons import OTHER, Reason
-from kfwd_nb.notebook.rows import MAX_CLOSED, MAX_OPEN, MAX_REASONS, choose, rest
-from kfwd_nb.notebook.table import build
-from kfwd_nb.notebook.units import MAX_TEXT
+from kfwd_nb.notebook.drawing.rows import MAX_CLOSED, MAX_OPEN, MAX_REASONS, choose, rest
+from kfwd_nb.notebook.drawing.table import build
+from kfwd_nb.notebook.drawing.units import MAX_TEXT
 
 pytestmark = pytest.mark.pure
 

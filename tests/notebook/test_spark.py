@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kfwd_nb.notebook.spark import BLOCKS, HALF, SECONDS, STEP, blocks, path, spark
+from kfwd_nb.notebook.drawing.spark import BLOCKS, HALF, SECONDS, STEP, blocks, path, spark
 
 pytestmark = pytest.mark.pure
 

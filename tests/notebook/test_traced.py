@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kfwd_nb.client.trace import Trace
-from kfwd_nb.notebook.traced import HEAD, MAX_DETAILS, MAX_ROWS, trace_bundle, trace_sheet
+from kfwd_nb.notebook.drawing.traced import HEAD, MAX_DETAILS, MAX_ROWS, trace_bundle, trace_sheet
 from kfwd_nb.protocol.dissect import Frame
 
 HOSTILE = "<script>alert(1)</script>\x1b[31m"

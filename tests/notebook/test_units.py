@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kfwd_nb.notebook.units import MAX_TEXT, bytes_text, cut, duration_text
+from kfwd_nb.notebook.drawing.units import MAX_TEXT, bytes_text, cut, duration_text
 
 pytestmark = pytest.mark.pure
 

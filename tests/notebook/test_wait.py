@@ -10,8 +10,8 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from kfwd_nb.kube.waiting import Waiting
 from kfwd_nb.notebook import wait as module
-from kfwd_nb.notebook.render import sheet_bundle
-from kfwd_nb.notebook.units import clock
+from kfwd_nb.notebook.drawing.render import sheet_bundle
+from kfwd_nb.notebook.drawing.units import clock
 from kfwd_nb.notebook.wait import Wait, waited_sheet, waiting_line, waiting_sheet
 
 pytestmark = pytest.mark.pure

@@ -26,11 +26,11 @@ from kfwd_nb.kube.api import REVIEWS
 from kfwd_nb.kube.credentials import Credentials, Static, bearer
 from kfwd_nb.kube.objects import Object
 from kfwd_nb.kube.resources import FOREIGN, RESOURCES, Resource
-from kfwd_nb.relay.selectors import parse_selector
+from kfwd_nb.relay.api.selectors import parse_selector
 from kfwd_nb.transport.http import Request, Response, Switch
+from kfwd_nb.transport.http2.tunnel_stream import TunnelStream
 from kfwd_nb.transport.server import Server, serve
 from kfwd_nb.transport.tls import HTTP1, server_context
-from kfwd_nb.transport.tunnel_stream import TunnelStream
 from peers.authority import Authority
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from kfwd_nb.transport.http2_server import Http2Server
+from kfwd_nb.transport.http2.client import Tunnel
+from kfwd_nb.transport.http2.server import Http2Server
 from kfwd_nb.transport.server import Server
-from kfwd_nb.transport.tunnel import Tunnel
 
 
 def left_over(tunnel: Tunnel) -> list[object]:

@@ -37,7 +37,7 @@ from kfwd_nb.kube.objects import (
     ServiceSpec,
 )
 from kfwd_nb.protocol.connect import parse_authority
-from kfwd_nb.relay.api import Api
+from kfwd_nb.relay.api.answering import Api
 from kfwd_nb.relay.authentication import Authenticator
 from kfwd_nb.relay.config import Rule, Token
 from kfwd_nb.relay.connect import Connect
@@ -47,12 +47,12 @@ from kfwd_nb.relay.rbac import Authorizer
 from kfwd_nb.relay.store import Store, with_metadata
 from kfwd_nb.transport.endpoint import Endpoint
 from kfwd_nb.transport.http import Request, Response, Switch
+from kfwd_nb.transport.http2.client import Tunnel
+from kfwd_nb.transport.http2.tunnel_stream import TunnelStream
 from kfwd_nb.transport.loop_thread import LoopThread
 from kfwd_nb.transport.pump import Pump
 from kfwd_nb.transport.server import Server, serve
 from kfwd_nb.transport.sockets import open_socket
-from kfwd_nb.transport.tunnel import Tunnel
-from kfwd_nb.transport.tunnel_stream import TunnelStream
 
 TOKEN = "the-token"
 VISITOR = "the-visitors-token"

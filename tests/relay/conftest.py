@@ -38,11 +38,11 @@ from kfwd_nb.relay.config import RelayConfig, Rule, Token
 from kfwd_nb.relay.relay import Relay
 from kfwd_nb.transport.endpoint import Endpoint
 from kfwd_nb.transport.http import Request, Response
+from kfwd_nb.transport.http2.client import Tunnel
 from kfwd_nb.transport.pump import Pump
 from kfwd_nb.transport.server import Server, serve
 from kfwd_nb.transport.sockets import open_socket
 from kfwd_nb.transport.tls import client_context, server_context
-from kfwd_nb.transport.tunnel import Tunnel
 
 ADMIN = "the-admin-token"
 VISITOR = "the-visitor-token"

@@ -25,8 +25,8 @@ from kfwd_nb.kube.objects import (
 from kfwd_nb.relay.authentication import Authenticator
 from kfwd_nb.relay.store import with_metadata
 from kfwd_nb.transport.endpoint import Endpoint
+from kfwd_nb.transport.http2.client import Tunnel
 from kfwd_nb.transport.tls import client_context
-from kfwd_nb.transport.tunnel import Tunnel
 
 pytestmark = pytest.mark.chain
 

@@ -10,13 +10,13 @@ import msgspec
 import pytest
 
 from kfwd_nb.kube.objects import Deployment, Node, Pod
-from kfwd_nb.relay import reading
+from kfwd_nb.relay.api import reading
 from kfwd_nb.relay.config import RelayConfig, Rule, Token
 from kfwd_nb.relay.store import with_metadata
 from kfwd_nb.transport.endpoint import Endpoint
 from kfwd_nb.transport.http import Response
+from kfwd_nb.transport.http2.client import Tunnel
 from kfwd_nb.transport.tls import client_context
-from kfwd_nb.transport.tunnel import Tunnel
 
 pytestmark = pytest.mark.chain
 

@@ -34,7 +34,7 @@ from kfwd_nb.kube.objects import (
 )
 from kfwd_nb.protocol.hops import PATH, question
 from kfwd_nb.relay import podsync
-from kfwd_nb.relay.deletion import delete
+from kfwd_nb.relay.controllers.deletion import delete
 from kfwd_nb.transport.http import status_response
 from kfwd_nb.transport.stream import HEADROOM, ByteStream
 

@@ -30,11 +30,10 @@ from kfwd_nb.kube.objects import (
     PodStatus,
     PodTemplate,
 )
-from kfwd_nb.relay import controller as controller_module
 from kfwd_nb.relay import store as store_module
-from kfwd_nb.relay.controller import run
-from kfwd_nb.relay.deletion import OrphanCollector, delete
-from kfwd_nb.relay.deployments import (
+from kfwd_nb.relay.controllers import running
+from kfwd_nb.relay.controllers.deletion import OrphanCollector, delete
+from kfwd_nb.relay.controllers.deployments import (
     FIRST_WAIT,
     HASH_LABEL,
     MAX_WAIT,
@@ -43,9 +42,10 @@ from kfwd_nb.relay.deployments import (
     reconcile,
     template_hash,
 )
+from kfwd_nb.relay.controllers.running import run
+from kfwd_nb.relay.controllers.scheduler import Scheduler, assign
 from kfwd_nb.relay.nodelink import without_node
 from kfwd_nb.relay.podsync import orders
-from kfwd_nb.relay.scheduler import Scheduler, assign
 from kfwd_nb.relay.store import Store, with_metadata
 
 pytestmark = pytest.mark.pure
@@ -374,7 +374,7 @@ def test_controllers_leave_found_pods_alone() -> None:
 async def test_a_controller_outlives_what_one_object_refuses(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(controller_module, "RETRY", 0.001)
+    monkeypatch.setattr(running, "RETRY", 0.001)
     store = Store()
     steps = asyncio.Event()
 

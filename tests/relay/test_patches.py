@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kfwd_nb.errors import KfwdError, RemoteProtocolError
-from kfwd_nb.relay.patches import merge, strategic_merge
+from kfwd_nb.relay.api.patches import merge, strategic_merge
 
 pytestmark = pytest.mark.pure
 

@@ -24,14 +24,14 @@ from kfwd_nb.kube.objects import Namespace, Node, ObjectMeta, Pod, PodStatus
 from kfwd_nb.protocol.portforward import PROTOCOL, TUNNEL, VERSION_HEADER
 from kfwd_nb.relay import portforward
 from kfwd_nb.relay.config import RelayConfig, Rule, Token
-from kfwd_nb.relay.deletion import delete
-from kfwd_nb.transport.channels import open_channels
+from kfwd_nb.relay.controllers.deletion import delete
 from kfwd_nb.transport.endpoint import Endpoint
-from kfwd_nb.transport.http1_client import UpgradeError, upgrade
-from kfwd_nb.transport.portforward import PortforwardConnection
+from kfwd_nb.transport.http1.client import UpgradeError, upgrade
+from kfwd_nb.transport.spdy.client import PortforwardConnection
 from kfwd_nb.transport.stream import HEADROOM, ByteStream
 from kfwd_nb.transport.tls import client_context
-from kfwd_nb.transport.websocket import open_websocket
+from kfwd_nb.transport.websocket.channels import open_channels
+from kfwd_nb.transport.websocket.tunnel import open_websocket
 
 pytestmark = pytest.mark.chain
 

@@ -13,8 +13,8 @@ import msgspec
 import pytest
 
 from kfwd_nb.transport.endpoint import Endpoint
+from kfwd_nb.transport.http2.client import Tunnel
 from kfwd_nb.transport.tls import client_context
-from kfwd_nb.transport.tunnel import Tunnel
 
 pytestmark = pytest.mark.chain
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kfwd_nb.relay.protobuf import MAGIC, decode
-from kfwd_nb.relay.status import UnsupportedMediaTypeError
+from kfwd_nb.relay.api.protobuf import MAGIC, decode
+from kfwd_nb.relay.api.status import UnsupportedMediaTypeError
 
 pytestmark = pytest.mark.pure
 

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from kfwd_nb.errors import KfwdError, NotFoundError, RemoteProtocolError, UsageError
 from kfwd_nb.kube.objects import ObjectMeta, Pod, PodSpec, PodStatus
 from kfwd_nb.kube.resources import RESOURCES, resource_of
-from kfwd_nb.relay.discovery import documents
-from kfwd_nb.relay.routes import SERVED, route
-from kfwd_nb.relay.selectors import parse_selector
-from kfwd_nb.relay.status import MethodNotAllowedError
+from kfwd_nb.relay.api.discovery import documents
+from kfwd_nb.relay.api.routes import SERVED, route
+from kfwd_nb.relay.api.selectors import parse_selector
+from kfwd_nb.relay.api.status import MethodNotAllowedError
 
 pytestmark = pytest.mark.pure
 

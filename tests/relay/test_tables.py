@@ -31,8 +31,8 @@ from kfwd_nb.kube.objects import (
     ServiceSpec,
 )
 from kfwd_nb.kube.resources import RESOURCES, resource_of
-from kfwd_nb.relay.forms import form_of, many, one
-from kfwd_nb.relay.tables import age, columns_of, row_of
+from kfwd_nb.relay.api.forms import form_of, many, one
+from kfwd_nb.relay.api.tables import age, columns_of, row_of
 
 pytestmark = pytest.mark.pure
 

@@ -16,6 +16,8 @@ from kfwd_nb import errors
 from kfwd_nb.errors import Hop, RefusedError
 from kfwd_nb.transport.endpoint import Endpoint
 from kfwd_nb.transport.http import Request, Response, Switch
+from kfwd_nb.transport.http2.client import Tunnel
+from kfwd_nb.transport.http2.tunnel_stream import TunnelStream
 from kfwd_nb.transport.plain_transport import PlainTransport
 from kfwd_nb.transport.server import Server, serve
 from kfwd_nb.transport.socket_transport import SocketTransport
@@ -23,8 +25,6 @@ from kfwd_nb.transport.sockets import accepted_socket, open_socket
 from kfwd_nb.transport.stream import ByteStream
 from kfwd_nb.transport.tls import client_context, server_context
 from kfwd_nb.transport.tls_transport import TlsTransport, handshake
-from kfwd_nb.transport.tunnel import Tunnel
-from kfwd_nb.transport.tunnel_stream import TunnelStream
 
 
 @pytest.fixture(scope="session")

@@ -15,9 +15,15 @@ from peers.streams import ODD_SIZES, Recorder, chunk, fill, record, until
 from kfwd_nb.errors import LostError, RefusedError, ResetError, UsageError
 from kfwd_nb.protocol.channels import BASE64, BINARY
 from kfwd_nb.protocol.portforward import text_of_error
-from kfwd_nb.transport.channels import HELD, Channels, ChannelStream, channels_switch, open_channels
 from kfwd_nb.transport.endpoint import Endpoint
-from kfwd_nb.transport.http1_client import UpgradeError
+from kfwd_nb.transport.http1.client import UpgradeError
+from kfwd_nb.transport.websocket.channels import (
+    HELD,
+    Channels,
+    ChannelStream,
+    channels_switch,
+    open_channels,
+)
 
 pytestmark = pytest.mark.chain
 

@@ -16,9 +16,9 @@ from kfwd_nb.errors import ConfigError, LostError, UnavailableError
 from kfwd_nb.kube.access import ClusterAccess
 from kfwd_nb.transport import endpoint as endpoint_module
 from kfwd_nb.transport.endpoint import Endpoint
-from kfwd_nb.transport.http1_client import upgrade
+from kfwd_nb.transport.http1.client import upgrade
+from kfwd_nb.transport.http2.client import Tunnel
 from kfwd_nb.transport.proxies import ProxyError
-from kfwd_nb.transport.tunnel import Tunnel
 
 pytestmark = pytest.mark.chain
 

@@ -20,7 +20,7 @@ from kfwd_nb.transport.loop_thread import loop_thread
 from kfwd_nb.transport.server import serve
 from kfwd_nb.transport.sockets import accepted_socket
 from kfwd_nb.transport.tls import client_context, server_context
-from kfwd_nb.transport.tunnel import Tunnel
+from kfwd_nb.transport.http2.client import Tunnel
 
 class Handler:
     hop = "relay"

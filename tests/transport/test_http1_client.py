@@ -19,9 +19,10 @@ from kfwd_nb.errors import (
     RemoteProtocolError,
     UnavailableError,
 )
-from kfwd_nb.transport import answers, http1_client
+from kfwd_nb.transport import answers
 from kfwd_nb.transport.endpoint import Endpoint
-from kfwd_nb.transport.http1_client import Http1Client
+from kfwd_nb.transport.http1 import client as http1_client
+from kfwd_nb.transport.http1.client import Http1Client
 from kfwd_nb.transport.tls import server_context
 from kfwd_nb.transport.tls_transport import TlsTransport, handshake
 

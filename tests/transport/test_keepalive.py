@@ -23,9 +23,9 @@ from kfwd_nb.errors import LostError
 from kfwd_nb.protocol.keepalive import Keepalive
 from kfwd_nb.transport import driver
 from kfwd_nb.transport.endpoint import Endpoint
+from kfwd_nb.transport.http2.client import Tunnel
 from kfwd_nb.transport.server import serve
 from kfwd_nb.transport.tls import client_context
-from kfwd_nb.transport.tunnel import Tunnel
 
 pytestmark = pytest.mark.chain
 

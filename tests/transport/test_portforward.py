@@ -10,11 +10,11 @@ import pytest
 from peers.streams import ODD_SIZES, chunk, fill, record, until
 
 from kfwd_nb.errors import LostError, RefusedError, ResetError, UnavailableError
-from kfwd_nb.transport import spdy
 from kfwd_nb.transport.plain_transport import PlainTransport
-from kfwd_nb.transport.portforward import PortforwardConnection
-from kfwd_nb.transport.portforward_server import PortforwardServer
-from kfwd_nb.transport.served_pair import ServedPair
+from kfwd_nb.transport.spdy import driver
+from kfwd_nb.transport.spdy.client import PortforwardConnection
+from kfwd_nb.transport.spdy.served_pair import ServedPair
+from kfwd_nb.transport.spdy.server import PortforwardServer
 
 pytestmark = pytest.mark.pure
 
@@ -184,7 +184,7 @@ async def test_a_stalled_reader_of_a_server_holds_before_it_stops_the_others(pee
     record(fast)
     await until(lambda: echo.received == b"not stopped")
     more = await fill(slow, bytes(1 << 16))
-    assert more < spdy.MAX_HELD + 8 * A_MEBIBYTE
+    assert more < driver.MAX_HELD + 8 * A_MEBIBYTE
     slow_served.resume()
     await until(lambda: len(stalled.received) == more + 20 * (1 << 16) + 1)
 

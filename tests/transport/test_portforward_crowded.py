@@ -8,10 +8,12 @@ import socket
 import pytest
 from peers.streams import chunk, record, until
 
-from kfwd_nb.transport import driver, portforward, spdy
+from kfwd_nb.transport import driver
 from kfwd_nb.transport.plain_transport import PlainTransport
-from kfwd_nb.transport.portforward import PortforwardConnection
-from kfwd_nb.transport.portforward_server import PortforwardServer
+from kfwd_nb.transport.spdy import client as spdy_client
+from kfwd_nb.transport.spdy.client import PortforwardConnection
+from kfwd_nb.transport.spdy.driver import MAX_HELD
+from kfwd_nb.transport.spdy.server import PortforwardServer
 
 pytestmark = pytest.mark.pure
 
@@ -87,13 +89,13 @@ async def test_one_that_stalls_beside_another_holds_first(ends):
     by_port[81].write(*chunk(b"not stopped"))
     await until(lambda: quick.received == b"not stopped")
     assert not stalled.received
-    assert spdy.MAX_HELD > PIECE
+    assert MAX_HELD > PIECE
     slow.resume()
     await until(lambda: len(stalled.received) == PIECE)
 
 
 async def test_a_server_that_never_replies_is_given_up(monkeypatch):
-    monkeypatch.setattr(portforward, "REPLY_TIMEOUT", 0.01)
+    monkeypatch.setattr(spdy_client, "REPLY_TIMEOUT", 0.01)
     a, b = socket.socketpair()
     client = PortforwardConnection()
     a.setblocking(False)

@@ -11,9 +11,9 @@ from peers.streams import chunk, record, until
 from kfwd_nb.protocol.spdy import DataReceived, StreamEnded, StreamOpened
 from kfwd_nb.transport import driver
 from kfwd_nb.transport.plain_transport import PlainTransport
-from kfwd_nb.transport.portforward import PortforwardConnection
-from kfwd_nb.transport.portforward_server import PortforwardServer
-from kfwd_nb.transport.spdy import SpdyDriver
+from kfwd_nb.transport.spdy.client import PortforwardConnection
+from kfwd_nb.transport.spdy.driver import SpdyDriver
+from kfwd_nb.transport.spdy.server import PortforwardServer
 
 pytestmark = pytest.mark.pure
 

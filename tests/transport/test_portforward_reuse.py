@@ -10,10 +10,12 @@ from peers.streams import chunk, fill, record, until
 
 from kfwd_nb.errors import LostError, RefusedError
 from kfwd_nb.protocol.portforward import DATA, ERROR, pair_headers
-from kfwd_nb.transport import close_timer, portforward, portforward_server
+from kfwd_nb.transport import close_timer
 from kfwd_nb.transport.plain_transport import PlainTransport
-from kfwd_nb.transport.portforward import MAX_REUSED, PortforwardConnection
-from kfwd_nb.transport.portforward_server import PortforwardServer
+from kfwd_nb.transport.spdy import client as spdy_client
+from kfwd_nb.transport.spdy import server as spdy_server
+from kfwd_nb.transport.spdy.client import MAX_REUSED, PortforwardConnection
+from kfwd_nb.transport.spdy.server import PortforwardServer
 
 pytestmark = pytest.mark.pure
 
@@ -67,7 +69,7 @@ async def test_a_pair_that_failed_spoils_its_connection(ends):
 
 
 async def test_after_a_silence_nothing_is_sent_before_the_pair_is_taken(ends, monkeypatch):
-    monkeypatch.setattr(portforward, "TRUSTED", -1.0)
+    monkeypatch.setattr(spdy_client, "TRUSTED", -1.0)
     stream = ends.client.open(80)
     ours = record(stream)
     assert stream.write(*chunk(b"first words")) is False
@@ -81,8 +83,8 @@ async def test_after_a_silence_nothing_is_sent_before_the_pair_is_taken(ends, mo
 
 
 async def test_and_nothing_was_sent_if_it_is_not(ends, monkeypatch):
-    monkeypatch.setattr(portforward, "TRUSTED", -1.0)
-    monkeypatch.setattr(portforward, "CAREFUL_TIMEOUT", 0.01)
+    monkeypatch.setattr(spdy_client, "TRUSTED", -1.0)
+    monkeypatch.setattr(spdy_client, "CAREFUL_TIMEOUT", 0.01)
     ends.transports[1].pause_reading()
     stream = ends.client.open(80)
     ours = record(stream)
@@ -127,7 +129,7 @@ async def test_what_had_come_whole_before_the_connection_broke_is_delivered(ends
 
 @pytest.mark.parametrize("kind", [ERROR, DATA])
 async def test_a_lone_stream_does_not_stop_the_connection_for_ever(ends, monkeypatch, kind):
-    monkeypatch.setattr(portforward_server, "MAX_HELD", 1000)
+    monkeypatch.setattr(spdy_server, "MAX_HELD", 1000)
     connection, client = ends.client._driver.connection, ends.client._driver
     stream_id = connection.open(pair_headers(kind, 80, 7))
     client.flush()
@@ -141,7 +143,7 @@ async def test_a_lone_stream_does_not_stop_the_connection_for_ever(ends, monkeyp
 
 
 async def test_all_lone_streams_together_have_a_limit(ends, monkeypatch):
-    monkeypatch.setattr(portforward_server, "MAX_HELD_ALL", 10_000)
+    monkeypatch.setattr(spdy_server, "MAX_HELD_ALL", 10_000)
     connection, client = ends.client._driver.connection, ends.client._driver
     for request in range(100):
         stream_id = connection.open(pair_headers(DATA, 80, request))

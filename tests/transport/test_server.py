@@ -14,12 +14,13 @@ import pytest
 from peers.streams import until
 
 from kfwd_nb import errors
-from kfwd_nb.transport import http1_server, linger
+from kfwd_nb.transport import linger
 from kfwd_nb.transport.endpoint import Endpoint
 from kfwd_nb.transport.http import MAX_BODY, Identity
+from kfwd_nb.transport.http1 import server as http1_server
+from kfwd_nb.transport.http2.client import Tunnel
 from kfwd_nb.transport.server import serve
 from kfwd_nb.transport.tls import client_context, server_context
-from kfwd_nb.transport.tunnel import Tunnel
 
 pytestmark = pytest.mark.chain
 

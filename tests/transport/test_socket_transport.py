@@ -16,10 +16,10 @@ from kfwd_nb.errors import KfwdError
 from kfwd_nb.protocol.websocket import Piece
 from kfwd_nb.transport import close_timer
 from kfwd_nb.transport.driver import ConnectionDriver
-from kfwd_nb.transport.http1 import Http1Driver
+from kfwd_nb.transport.http1.driver import Http1Driver
 from kfwd_nb.transport.socket_transport import WOULD_BLOCK
 from kfwd_nb.transport.tls_transport import RECORD
-from kfwd_nb.transport.websocket_driver import WebSocketDriver
+from kfwd_nb.transport.websocket.driver import WebSocketDriver
 
 pytestmark = pytest.mark.chain
 

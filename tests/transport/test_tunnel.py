@@ -14,9 +14,9 @@ from kfwd_nb import errors
 from kfwd_nb.errors import KfwdError, LostError, ResetError
 from kfwd_nb.protocol.http2.windows import CONNECTION_WINDOW, STREAM_WINDOW
 from kfwd_nb.transport import answers, driver
-from kfwd_nb.transport import tunnel as tunnel_module
 from kfwd_nb.transport.endpoint import Endpoint
-from kfwd_nb.transport.tunnel import Tunnel
+from kfwd_nb.transport.http2 import client as http2_client
+from kfwd_nb.transport.http2.client import Tunnel
 
 pytestmark = pytest.mark.chain
 
@@ -187,7 +187,7 @@ async def test_many_requests_at_once(tunnel):
 
 
 async def test_an_answer_that_does_not_come(tunnel, server, handler, monkeypatch):
-    monkeypatch.setattr(tunnel_module, "REQUEST_TIMEOUT", 0.05)
+    monkeypatch.setattr(http2_client, "REQUEST_TIMEOUT", 0.05)
     with pytest.raises(LostError, match="no answer to GET /never"):
         await tunnel.request("GET", "/never")
     with pytest.raises(LostError, match="no answer to GET /never"):

@@ -19,9 +19,10 @@ from kfwd_nb.errors import (
     RemoteProtocolError,
     UnavailableError,
 )
-from kfwd_nb.transport import http1, http1_client
 from kfwd_nb.transport.endpoint import Endpoint
-from kfwd_nb.transport.http1_client import UpgradeError, upgrade
+from kfwd_nb.transport.http1 import client as http1_client
+from kfwd_nb.transport.http1.client import UpgradeError, upgrade
+from kfwd_nb.transport.http1.driver import MAX_HEAD
 
 pytestmark = pytest.mark.chain
 
@@ -244,7 +245,7 @@ async def test_an_interim_answer_is_passed_over(answering):
         (b"HTTP/1.1 101 x\r\nUpgrade: echo/1\r\n\r\n", UpgradeError, "not to 'echo/1'"),
         (SWITCHED.replace(b"echo/1", b"h2c"), UpgradeError, "switched to 'h2c'"),
         (
-            b"HTTP/1.1 200 OK\r\n" + b"a: " + b"b" * 4 * http1.MAX_HEAD,
+            b"HTTP/1.1 200 OK\r\n" + b"a: " + b"b" * 4 * MAX_HEAD,
             RemoteProtocolError,
             "no HTTP/1.1: Receive buffer too long",
         ),

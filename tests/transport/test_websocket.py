@@ -26,11 +26,12 @@ from wsproto.events import (
 )
 
 from kfwd_nb.errors import ForbiddenError, KfwdError, LostError, RemoteProtocolError
-from kfwd_nb.transport import close_timer, websocket_driver
+from kfwd_nb.transport import close_timer
 from kfwd_nb.transport.buffers import read_buffer
 from kfwd_nb.transport.endpoint import Endpoint
-from kfwd_nb.transport.http1_client import UpgradeError
-from kfwd_nb.transport.websocket import open_websocket, websocket_switch
+from kfwd_nb.transport.http1.client import UpgradeError
+from kfwd_nb.transport.websocket import driver
+from kfwd_nb.transport.websocket.tunnel import open_websocket, websocket_switch
 
 pytestmark = pytest.mark.chain
 
@@ -429,7 +430,7 @@ async def test_a_frame_beyond_the_limit(other):
 
 
 async def test_a_peer_that_pings_for_ever_and_reads_nothing_is_cut_off(other, monkeypatch):
-    monkeypatch.setattr(websocket_driver, "MAX_UNREAD", 1 << 16)
+    monkeypatch.setattr(driver, "MAX_UNREAD", 1 << 16)
     opened = await open_websocket(await other.start(), "/", {}, [NAME])
     mine = Inside()
     opened.begin(mine)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from kfwd_nb.errors import printable
-from kfwd_nb.notebook.table import address_cells, rate, warning
+from kfwd_nb.notebook.drawing.table import address_cells, rate, warning
 
 if TYPE_CHECKING:
     from kfwd_nb.client import Connection, Forward

@@ -11,7 +11,7 @@ from kfwd_nb.notebook.hop_live import LiveHops
 
 if TYPE_CHECKING:
     from kfwd_nb.client import Forward
-    from kfwd_nb.notebook.render import Bundle
+    from kfwd_nb.notebook.drawing.render import Bundle
 
 LEASE = 3600.0
 """Seconds after which a page counts as gone that has not said so. It does not say again and again

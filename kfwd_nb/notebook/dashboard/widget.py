@@ -34,7 +34,7 @@ from kfwd_nb.notebook.settings import wanted_form
 
 if TYPE_CHECKING:
     from kfwd_nb.client import Forward
-    from kfwd_nb.notebook.render import Bundle
+    from kfwd_nb.notebook.drawing.render import Bundle
 
 PAGE = Path(__file__).parent / "page"
 """What the browser runs, and how it looks."""
@@ -173,8 +173,8 @@ class Dashboard(anywidget.AnyWidget):
 
     def bundle(self) -> dict[str, Any]:
         """The widget, and its plain forms for hosts that know no widgets."""
-        from kfwd_nb.notebook.render import table_bundle
-        from kfwd_nb.notebook.table import build
+        from kfwd_nb.notebook.drawing.render import table_bundle
+        from kfwd_nb.notebook.drawing.table import build
 
         data, _ = super()._repr_mimebundle_() or ({}, {})
         return {**data, **table_bundle(build(self._source(), time.time()))}
