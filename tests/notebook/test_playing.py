@@ -273,5 +273,6 @@ def test_in_a_kernel(up_kernel: Any) -> None:
     (bundle,) = [each for each in run.bundles if "frame by frame" in each["text/plain"]]
     assert Balanced(bundle["text/html"]).tags.count("svg") >= 4
     assert "default/web" in bundle["text/plain"]
+    assert 'aria-label="step 2: CONNECT, relay to node agent"' in bundle["text/html"]
     missing = up_kernel.run("trace.play(9)")
     assert missing.lines == ["the trace has the requests 1 to 1, but no 9."]

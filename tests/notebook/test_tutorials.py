@@ -27,10 +27,9 @@ KUBECTL = Path(sys.prefix) / "kubectl" / "kubectl-1.37"
 SAID = {
     "01-first-forward": (
         "Hello from pod web",
-        "Hello from pod web in staging",
         "%portforward: 0 of 200 requests failed",
     ),
-    "02-how-port-forward-works": ("CONNECT", "SYN_STREAM", "does not read", "50,000,0"),
+    "02-how-port-forward-works": ("CONNECT", "SYN_STREAM", "does not read", "50,000,1"),
     "03-namespaces": ("net:[",),
     "04-build-your-own-dashboard": ("listens: ", "api-"),
     "05-real-clusters": ("connect ", "websocket ", "spdy ", "Hello from pod web"),

@@ -122,7 +122,7 @@ class Picture:
         ends = {place for arrow in self.arrows for place in (arrow.span, arrow.span + 1)}
         way = [names[place] for place in sorted(ends)]
         leads = " to ".join(way if self.way == "out" else reversed(way))
-        return f"step {self.number}: {self.type}, {self.size}, {leads}"
+        return f"step {self.number}: {', '.join(filter(None, (self.type, self.size, leads)))}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +179,10 @@ def drawn(playback: Playback) -> Play:
         if number > 1:
             since_first = f"{duration_text(max(0.0, step.until - first))} after the first frame"
             when = f"{since_first}, {duration_text(gap)} after the step before"
-        draw = _seen if isinstance(step, Seen) else _frame
-        pictures.append(draw(number, step, boxes, when))  # type: ignore[arg-type]
+        if isinstance(step, Seen):
+            pictures.append(_seen(number, step, boxes, when))
+        else:
+            pictures.append(_frame(number, step, boxes, when))
     return Play(title, tuple(lines), tuple(pictures))
 
 
