@@ -2,18 +2,15 @@
 
 All pods of `deploy/api` are deleted under 50 requests a second, through kubectl and through `kfwd`,
 at the same time, on one embedded cluster. Each request is a dot: when it was sent, and how long its
-answer took. Below are the pods, and how many connections `kfwd` has held: its events `waiting`.
+answer took. Below are the pods, and how many connections `kfwd` has held, as it says by itself.
 Another run gives other dots. `make bench` deletes one pod, for every dialect, in figures.
 """
 
 from __future__ import annotations
 
-import os
+import contextlib
 import re
-import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -22,15 +19,16 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "tests" / "bench"), str(ROOT / "tests"), str(ROOT)]
 
-from paths import KUBECTL
-from peers.caller import Asked, Caller
+from paths import KUBECTL, forwarding
+from peers.caller import Asked
+from replacement import under_load
 
 from kfwd_nb import MiniCluster
 
 PICTURE = ROOT / "docs" / "pictures" / "replacement.svg"
 
-BEFORE, AFTER = 2.0, 4.0
-"""Seconds of requests before the pod is deleted, and after."""
+AFTER = 4.0
+"""Seconds of requests after the pods are deleted."""
 
 TARGET = ("deploy/api", ":8080")
 
@@ -81,49 +79,31 @@ class Way(NamedTuple):
         return min(each.at + each.seconds for each in self.asked if each.pod == pod)
 
 
-def run(kubeconfig: Path, folder: Path) -> list[Way]:
+def run(kubeconfig: Path) -> list[Way]:
     """Both ways at once, while all pods are deleted."""
     commands = {
         "kubectl port-forward": [str(KUBECTL), "port-forward", *TARGET],
-        "kfwd": [sys.executable, "-m", "kfwd_nb.cli", "port-forward", "-o", "json", *TARGET],
+        "kfwd": [sys.executable, "-m", "kfwd_nb.cli", "port-forward", "--verbose", *TARGET],
     }
-    environment = os.environ | {"KUBECONFIG": str(kubeconfig)}
-    running, callers = {}, {}
-    try:
-        for name, command in commands.items():
-            with (folder / name).open("wb") as file:
-                running[name] = subprocess.Popen(command, stdout=file, stderr=file, env=environment)
-            callers[name] = Caller(_port(folder / name))
-        for caller in callers.values():
-            caller.start()
-        time.sleep(BEFORE)
-        deleted = time.perf_counter()
-        delete = [str(KUBECTL), "delete", "pod", "--wait=false", "-l", "app=api"]
-        subprocess.run(delete, env=environment, check=True, capture_output=True)
-        time.sleep(AFTER)
-        for caller in callers.values():
-            caller.stop()
-    finally:
-        for process in running.values():
-            process.terminate()
-            process.wait(10)
-    ways = []
-    for name, caller in callers.items():
-        asked = sorted(each._replace(at=each.at - deleted) for each in caller.asked)
-        output = (folder / name).read_text()
-        said = re.findall(r"error: .*", output)
-        held = output.count('"event": "waiting"')
-        ways.append(Way(f"{name} {' '.join(TARGET)}", asked, said[-1] if said else "", held))
-    return ways
+    with contextlib.ExitStack() as stack:
+        ways = {
+            name: stack.enter_context(forwarding(command, {"KUBECONFIG": str(kubeconfig)}))
+            for name, command in commands.items()
+        }
+        ports = {name: way.port for name, way in ways.items()}
+        callers, deleted = under_load(kubeconfig, ports, ("-l", "app=api"), AFTER)
+        outputs = {name: way.said() for name, way in ways.items()}
+    return [_way(name, callers[name].asked, deleted, said) for name, said in outputs.items()]
 
 
-def _port(said: Path) -> int:
-    deadline = time.monotonic() + 20
-    while not (found := re.search(r'(?:from 127\.0\.0\.1:|"local": )(\d+)', said.read_text())):
-        if time.monotonic() > deadline:
-            raise SystemExit(f"it does not forward: {said.read_text()}")
-        time.sleep(0.02)
-    return int(found[1])
+def _way(name: str, asked: Sequence[Asked], deleted: float, said: str) -> Way:
+    ends = re.findall(r"error: .*", said)
+    return Way(
+        command=f"{name} {' '.join(TARGET)}",
+        asked=sorted(each._replace(at=each.at - deleted) for each in asked),
+        said=ends[-1] if ends else "",
+        held=said.count("waits for a pod"),
+    )
 
 
 # -- the picture --------------------------------------------------------------------------------
@@ -207,8 +187,8 @@ def _words(way: Way, left: float) -> list[str]:
 
 def main() -> None:
     """Run, and draw."""
-    with MiniCluster() as cluster, tempfile.TemporaryDirectory() as folder:
-        ways = run(cluster.kubeconfig, Path(folder))
+    with MiniCluster() as cluster:
+        ways = run(cluster.kubeconfig)
     PICTURE.write_text(picture(ways))
     for way in ways:
         print(way.command, len(way.asked), sum(not each.pod for each in way.asked), way.said)

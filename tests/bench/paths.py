@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 HERE = Path(__file__).parent
 KUBECTL = HERE.parents[1] / ".venv" / "kubectl" / "kubectl-1.37"
@@ -92,7 +92,7 @@ def ours(
     """`kfwd port-forward pod/load :9000`: (local port, the process)."""
     command = [sys.executable, "-m", "kfwd_nb.cli", "port-forward", "--dialect", dialect]
     with forwarding([*command, target, f":{port}"], {"KUBECONFIG": str(kubeconfig)}) as found:
-        yield found
+        yield found.port, found.process
 
 
 @contextlib.contextmanager
@@ -103,13 +103,23 @@ def kubectl(
     websockets = {"KUBECTL_PORT_FORWARD_WEBSOCKETS": str(dialect == "websocket").lower()}
     environment = {"KUBECONFIG": str(kubeconfig)} | websockets
     with forwarding([str(KUBECTL), "port-forward", target, f":{port}"], environment) as found:
-        yield found[0]
+        yield found.port
+
+
+class Forwarding(NamedTuple):
+    """A process that forwards `port`, and what it has said."""
+
+    port: int
+    process: subprocess.Popen[str]
+    output: IO[str]
+
+    def said(self) -> str:
+        """All of it so far."""
+        return _text(self.output)
 
 
 @contextlib.contextmanager
-def forwarding(
-    command: list[str], environment: dict[str, str]
-) -> Iterator[tuple[int, subprocess.Popen[str]]]:
+def forwarding(command: list[str], environment: dict[str, str]) -> Iterator[Forwarding]:
     """A process that says `Forwarding from 127.0.0.1:PORT`, and a line for each connection."""
     with tempfile.TemporaryFile("w+") as said:  # a pipe that nobody reads would stop it
         options = {"stdout": said, "stderr": said, "env": os.environ | environment}
@@ -119,8 +129,8 @@ def forwarding(
                 if process.poll() is not None or time.monotonic() > deadline:
                     raise RuntimeError(f"{command} does not forward: {_text(said)}")
                 time.sleep(0.02)
-            yield int(found[1]), process
+            yield Forwarding(int(found[1]), process, said)
 
 
 def _text(file: IO[str]) -> str:
-    return os.pread(file.fileno(), 1 << 16, 0).decode()
+    return os.pread(file.fileno(), 1 << 20, 0).decode()
