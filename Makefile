@@ -23,7 +23,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
 # For the tutorials; the packages have binaries for this kind of machine only.
-KUBECTL := $(if $(filter Linux-x86_64,$(shell uname -s)-$(shell uname -m)),$(VENV)/.kubectl)
+KUBECTL := $(if $(filter Linux-x86_64,$(shell uname -s)-$(shell uname -m)),$(VENV)/kubectl/kubectl-1.37)
 
 .PHONY: demo test check lint bench lab docs clean debian
 .DELETE_ON_ERROR:
@@ -68,9 +68,12 @@ $(VENV)/bin/python:
 # One stamp for each set of extras; made again when the requirements change.
 $(VENV)/.with-%: pyproject.toml | $(VENV)/bin/python
 	@mkdir -p "$$HOME"
-	@echo "installing kfwd_nb[$*] into $(VENV)"
+	@echo "installing kfwd_nb[$*] into $(VENV), once; it may take some minutes"
 	@$(BIN)/python -m pip install --quiet --editable '.[$*]'
 	@touch $@
+
+$(VENV)/kubectl/kubectl-1.37: | $(VENV)/bin/python
+	@.ci/kubectl $(BIN)/python $(VENV)/kubectl 1.37
 
 # Real clients of several versions, for the tests.
 $(VENV)/.kubectl: .ci/kubectl | $(VENV)/bin/python

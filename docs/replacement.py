@@ -191,7 +191,8 @@ def main() -> None:
         ways = run(cluster.kubeconfig)
     PICTURE.write_text(picture(ways))
     for way in ways:
-        print(way.command, len(way.asked), sum(not each.pod for each in way.asked), way.said)
+        print(f"{way.command}: {len(way.lost)} of {len(way.asked)} requests lost {way.said}")
+    print(f"{PICTURE} is drawn anew")
 
 
 if __name__ == "__main__":

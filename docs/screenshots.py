@@ -73,6 +73,25 @@ def first_forward(lab: Lab) -> None:
     take(notebook, "first-forward", 0, 3, seconds=20)
 
 
+def table(lab: Lab) -> None:
+    """Notebook 1: a forward's table, with its row open."""
+    notebook = lab.open(
+        UP,
+        "web = %portforward web :80",
+        "import urllib.request\n\n"
+        "for size in (40000, 800000):\n"
+        "    urllib.request.urlopen(web.url('http', f'/bytes/{size}')).read()\n"
+        "open_one = __import__('socket').create_connection(('127.0.0.1', web.local_port))",
+        width=WIDTH,
+        height=HEIGHT,
+    )
+    run(notebook)
+    output = notebook.page.locator(".jp-CodeCell").nth(1).locator(".jp-OutputArea-output").last
+    output.locator('[data-forward="web"] .count').first.click()
+    notebook.page.wait_for_timeout(3000)
+    cut_out(output, RECORDED / "01-table.png")
+
+
 def hops(lab: Lab) -> None:
     """A download whose reader does not read."""
     cells = (UP, "%portforward web 8888:80", "%portforward --hops web", BEGIN_DOWNLOAD)
@@ -200,6 +219,7 @@ class Sharp:
 
 TAKERS: dict[str, Callable[[Lab], None]] = {
     "first-forward": first_forward,
+    "table": table,
     "hops": hops,
     "play": play,
     "dashboard": dashboard,

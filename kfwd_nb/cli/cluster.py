@@ -36,6 +36,7 @@ def run(words: Sequence[str]) -> int:
     with ExitStack() as stack:
         with starting():
             stack.enter_context(cluster)
+        stack.callback(say, "ending the embedded cluster")
         terminal.say(ready_line(cluster))
         while not cluster.wait(LOOK):
             while cluster.notes:

@@ -27,10 +27,14 @@ from measures import connect
 from paths import HERE, kubectl, ours, raw, socat_chain
 from replacement import replacement
 from tables import ROUNDS, head, row
+from tutorials import tutorials
 
 from kfwd_nb import MiniCluster
 
 HELD = 2_000
+
+PARTS = {"socat", "kubectl", "kernel", "start", "replacement", "display", "tutorials"}
+"""What can be named on the command line; all of it, if nothing is."""
 
 MEASURES: dict[str, Callable[[int], float]] = {
     "download, MB/s": measures.download,
@@ -155,7 +159,7 @@ def main() -> None:
     print(f"Python {platform.python_version()}, {os.cpu_count()} cores; ", end="")
     print(f"{measures.VOLUME >> 20} MiB, {measures.ECHOES} echoes, {measures.OPENS} opens a round;")
     print(f"medians of {ROUNDS} rounds in turn.")
-    wanted = set(sys.argv[1:]) or {"socat", "kubectl", "kernel", "start", "replacement", "display"}
+    wanted = set(sys.argv[1:]) or PARTS
     with tempfile.TemporaryDirectory() as folder:
         manifest = Path(folder) / "load.yaml"
         manifest.write_text(
@@ -175,6 +179,8 @@ def main() -> None:
     if "display" in wanted:
         with MiniCluster() as cluster:
             display(cluster.kubeconfig, ROUNDS)
+    if "tutorials" in wanted:
+        tutorials()
 
 
 main()

@@ -50,7 +50,6 @@ SAID = {
     "08-recipes": (
         "the dashboard answers: 200 OK",
         "greeter:50051",
-        "/proxy/",
         "Hello from pod web",
     ),
 }

@@ -2,7 +2,7 @@
 
 import { make } from "./elements.js";
 import { stateCell } from "./states.js";
-import { bytes, duration } from "./units.js";
+import { bytes, clock, duration } from "./units.js";
 
 /**
  * @typedef {import("./store.js").ConnectionRow} ConnectionRow
@@ -20,7 +20,7 @@ export const COLUMNS = [
   {
     name: "opened", label: "Opened",
     value: (row) => row.opened,
-    cell: (row) => new Date(row.opened * 1000).toLocaleTimeString(),
+    cell: (row) => clock(row.opened),
   },
   {
     name: "forward", label: "Connection", // each forward counts its own

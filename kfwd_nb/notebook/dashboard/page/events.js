@@ -26,7 +26,7 @@ function eventLine({ time, name, tone, text }) {
   return make(
     "li",
     { class: tone },
-    make("time", { class: "quiet" }, new Date(time * 1000).toLocaleTimeString()),
+    make("time", { class: "quiet" }, clock(time)),
     make("span", { class: "sign", "aria-hidden": "true" }, SIGNS[tone] ?? "·"),
     make("span", { class: "who" }, name),
     make("span", { class: "text" }, text),

@@ -47,7 +47,7 @@ export class Plot {
       this.curves[name].setAttribute("points", points.join(" "));
     }
     const fresh = last && now - last[0] < 2.5 ? last : [now, 0, 0];
-    this.top.textContent = `full height ${bytes(top)}/s`;
+    this.top.textContent = samples.length ? `from 0 to ${bytes(top)}/s` : "";
     this.picture.setAttribute("aria-label", `at most ${bytes(top)} a second in the last two minutes`);
     this.legend.replaceChildren(
       make("span", { class: "in" }, `── in ${perSecond(fresh[1])}`),

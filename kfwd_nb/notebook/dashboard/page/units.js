@@ -19,4 +19,9 @@ export function duration(seconds) {
   return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
 }
 
+/** Hours, minutes and seconds of the browser's own place, as the tables have them. */
+export function clock(time) {
+  return new Date(time * 1000).toLocaleTimeString("en-GB");
+}
+
 export const perSecond = (rate) => (rate ? `${bytes(rate)}/s` : "idle");
