@@ -1,6 +1,7 @@
 // The part with the log of events, the last one first.
 
 import { make, reconcile } from "./elements.js";
+import { clock } from "./units.js";
 
 const SIGNS = { bad: "✕", good: "✓" };
 
