@@ -12,8 +12,9 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, get_args
 
+from kfwd_nb.client.parameters import DialectName
 from kfwd_nb.client.pool import Budget, Pool
 from kfwd_nb.errors import (
     ForbiddenError,
@@ -36,8 +37,6 @@ from kfwd_nb.transport.stream import ByteStream
 
 if TYPE_CHECKING:
     from kfwd_nb.client.trace import Trace, Wire
-
-DialectName = Literal["connect", "websocket", "spdy"]
 
 Api = Callable[[], Awaitable[ApiClient]]
 """Gives a client that stands."""

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from kfwd_nb.client import events
-from kfwd_nb.client.dialects import Dialect, DialectName, UpgradedDialect, choose
+from kfwd_nb.client.dialects import Dialect, UpgradedDialect, choose
 from kfwd_nb.client.dialed_stream import DialedStream
+from kfwd_nb.client.parameters import DialectName
 from kfwd_nb.client.podsource import PodSource
 from kfwd_nb.errors import (
     ConfigError,
@@ -147,7 +148,7 @@ class Dialer:
             raise
         except KfwdError as error:
             raise await self._explain(error, pod, None) from None
-        self._tell(events.chosen(self.dialect))
+        self._tell(events.chosen(self.dialect.name, self.dialect.reason))
         if self.dialect.half_closes:  # the server is a kfwd relay
             api = await self._api()
             _, self.isolation = await asyncio.gather(require_create(api, pod), api.isolation())

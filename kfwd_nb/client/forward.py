@@ -12,9 +12,9 @@ from kfwd_nb.client import conditions
 from kfwd_nb.client.connection import Connection, Totals
 from kfwd_nb.client.display import Displayable
 from kfwd_nb.client.events import Event, EventKind
+from kfwd_nb.client.forwarded_port import ForwardedPort
 from kfwd_nb.client.forwarding import Forwarding, State
 from kfwd_nb.client.links import Link, browser
-from kfwd_nb.client.listener import ForwardedPort
 from kfwd_nb.client.log import EventStream
 from kfwd_nb.client.loops import Runner, runner
 from kfwd_nb.client.parameters import ForwardParameters
@@ -322,7 +322,7 @@ class Forward(Displayable):
         """Where the bytes of its open connections are now, at each hop of the way.
 
         The relay and the node agent are asked, which takes as long as they take to answer, and
-        `hops.PATIENCE` at the most. If something waits that was not seen before, it is looked at
+        2.5 seconds at the most. If something waits that was not seen before, it is looked at
         twice, `hops.STANDS_AFTER` seconds apart, to tell what stands from what moves. On a foreign
         cluster all but our own end is invisible.
 

@@ -15,7 +15,7 @@ from kfwd_nb.client import events
 from kfwd_nb.client.books import Books
 from kfwd_nb.client.dialects import Dialect
 from kfwd_nb.client.dialer import Dialer
-from kfwd_nb.client.listener import ForwardedPort
+from kfwd_nb.client.forwarded_port import ForwardedPort
 from kfwd_nb.client.listeners import Listeners
 from kfwd_nb.client.looks import Looks
 from kfwd_nb.client.parameters import ForwardParameters
@@ -160,7 +160,8 @@ class Forwarding:
             described = f"{self._name} {parameters.target} {self.ways}"
             self._watchdog = Watchdog(asyncio.get_running_loop(), lambda: described)
         self.state = "listening"
-        self.books.record(events.listening(parameters, self.dialect, self.ports))
+        name, reason = (each.name, each.reason) if (each := self.dialect) else (None, "")
+        self.books.record(events.listening(parameters, name, reason, self.ports))
 
     async def _listen(self, spec: PortSpec) -> ForwardedPort:
         dialer, sessions = self.dialer, self._sessions

@@ -32,9 +32,6 @@ BOXES = ("local program", "client", "relay", "node agent", "pod")
 
 LINKS = (PLACES[2], PLACES[4], PLACES[6])
 
-PATIENCE = 2.5
-"""Seconds that the relay may take to answer: it waits a second for the node agents itself."""
-
 STANDS_AFTER = 1.0
 """Seconds without a movement after which octets that wait count as standing still."""
 

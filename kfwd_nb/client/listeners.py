@@ -10,7 +10,8 @@ from typing import Any
 
 from kfwd_nb.client import holder
 from kfwd_nb.client.acceptor import Acceptor
-from kfwd_nb.client.listener import ForwardedPort, listen
+from kfwd_nb.client.forwarded_port import ForwardedPort
+from kfwd_nb.client.listener import listen
 from kfwd_nb.ports import Target
 
 Taken = Callable[[ForwardedPort, socket.socket, Any], None]
