@@ -16,12 +16,12 @@ from kfwd_nb.client.books import Books
 from kfwd_nb.client.dialects import Dialect
 from kfwd_nb.client.dialer import Dialer
 from kfwd_nb.client.forwarded_port import ForwardedPort
-from kfwd_nb.client.listeners import Listeners
+from kfwd_nb.client.local.listeners import Listeners
+from kfwd_nb.client.local.stable_port import stable_port
 from kfwd_nb.client.looks import Looks
 from kfwd_nb.client.parameters import ForwardParameters
 from kfwd_nb.client.pod_socket import PodSocket
 from kfwd_nb.client.sessions import Sessions
-from kfwd_nb.client.stable_port import stable_port
 from kfwd_nb.client.switch_interval import switch_interval
 from kfwd_nb.client.watchdog import Watchdog
 from kfwd_nb.errors import LostError, UsageError, WaitError

@@ -12,7 +12,7 @@ from kfwd_nb.client import events
 from kfwd_nb.client.connection import Connection, ConnectionState
 from kfwd_nb.client.dialed_stream import DialedStream
 from kfwd_nb.client.dialer import Dialed, Dialer
-from kfwd_nb.client.half_close import peer_has_closed
+from kfwd_nb.client.local.half_close import peer_has_closed
 from kfwd_nb.errors import KfwdError, LostError, ResetError
 from kfwd_nb.transport.pump import Pump
 from kfwd_nb.transport.sockets import SocketStream, accepted_socket

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kfwd_nb.client.dialed_stream import DialedStream
-from kfwd_nb.client.half_close import peer
 from kfwd_nb.client.hops import LINKS, UNSEEN, FlowView, HopView, LinkView
-from kfwd_nb.client.local_program import OURSELVES, programs
+from kfwd_nb.client.local.half_close import peer
+from kfwd_nb.client.local.program import OURSELVES, programs
 from kfwd_nb.client.looks import Looks
 from kfwd_nb.client.opening import IN_PROCESS
 from kfwd_nb.errors import KfwdError

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kfwd_nb.client.hops import PLACES, UNSEEN, LinkView, named
-from kfwd_nb.client.local_program import OURSELVES
+from kfwd_nb.client.local.program import OURSELVES
 from kfwd_nb.client.opening import IN_PROCESS
 from kfwd_nb.errors import printable
 from kfwd_nb.notebook.drawing.render import Bundle, columns, rendered

@@ -7,7 +7,7 @@ import errno
 import os
 import socket
 
-from kfwd_nb.client.holder import Holder, holder_of
+from kfwd_nb.client.local.holder import Holder, holder_of
 from kfwd_nb.errors import ListenError
 from kfwd_nb.ports import bracketed
 from kfwd_nb.transport.forks import close_in_children
