@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Literal
 
 from kfwd_nb.client import events
 from kfwd_nb.client.books import Books
-from kfwd_nb.client.dialects import Dialect
-from kfwd_nb.client.dialer import Dialer
+from kfwd_nb.client.dialing.dialects import Dialect
+from kfwd_nb.client.dialing.dialer import Dialer
 from kfwd_nb.client.forwarded_port import ForwardedPort
 from kfwd_nb.client.local.listeners import Listeners
 from kfwd_nb.client.local.stable_port import stable_port

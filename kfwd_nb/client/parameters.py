@@ -9,7 +9,7 @@ from kfwd_nb.client.loops import LoopName
 from kfwd_nb.ports import PortSpec, Target
 
 DialectName = Literal["connect", "websocket", "spdy"]
-"""The wires to a cluster (`client.dialects`)."""
+"""The wires to a cluster (`client.dialing.dialects`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from kfwd_nb.client.dialed_stream import DialedStream
+from kfwd_nb.client.dialing.dialed_stream import DialedStream
 from kfwd_nb.client.hops import LINKS, UNSEEN, FlowView, HopView, LinkView
 from kfwd_nb.client.local.half_close import peer
 from kfwd_nb.client.local.program import OURSELVES, programs

@@ -10,8 +10,8 @@ import msgspec
 import pytest
 from peers.streams import until
 
-from kfwd_nb.client import podsource as module
-from kfwd_nb.client.podsource import PodSource
+from kfwd_nb.client.dialing import podsource as module
+from kfwd_nb.client.dialing.podsource import PodSource
 from kfwd_nb.errors import (
     ExpiredError,
     ForbiddenError,

@@ -14,8 +14,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, get_args
 
+from kfwd_nb.client.dialing.pool import Budget, Pool
 from kfwd_nb.client.parameters import DialectName
-from kfwd_nb.client.pool import Budget, Pool
 from kfwd_nb.errors import (
     ForbiddenError,
     LostError,

@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 
-from kfwd_nb.client.choice import Choice, hopeless, usable
+from kfwd_nb.client.dialing.choice import Choice, hopeless, usable
 from kfwd_nb.errors import (
     ExpiredError,
     ForbiddenError,

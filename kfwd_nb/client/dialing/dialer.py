@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from kfwd_nb.client import events
-from kfwd_nb.client.dialects import Dialect, UpgradedDialect, choose
-from kfwd_nb.client.dialed_stream import DialedStream
+from kfwd_nb.client.dialing.dialects import Dialect, UpgradedDialect, choose
+from kfwd_nb.client.dialing.dialed_stream import DialedStream
+from kfwd_nb.client.dialing.podsource import PodSource
 from kfwd_nb.client.parameters import DialectName
-from kfwd_nb.client.podsource import PodSource
 from kfwd_nb.errors import (
     ConfigError,
     ForbiddenError,
