@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import concurrent.futures
 
     from kfwd_nb.client.hops import HopView
-    from kfwd_nb.client.trace import Trace
+    from kfwd_nb.client.tracing.trace import Trace
 
 T = TypeVar("T")
 
@@ -303,7 +303,7 @@ class Forward(Displayable):
         Raises:
             UsageError: the forward does not listen, or nobody can keep so many frames.
         """
-        from kfwd_nb.client.trace import MAX_FRAMES, Trace
+        from kfwd_nb.client.tracing.trace import MAX_FRAMES, Trace
 
         before = set(self._books.open)
         trace = Trace(

@@ -31,7 +31,7 @@ from kfwd_nb.transport.descriptors import raise_descriptor_limit
 
 if TYPE_CHECKING:
     from kfwd_nb.client.hops import HopView
-    from kfwd_nb.client.trace import Trace
+    from kfwd_nb.client.tracing.trace import Trace
 
 State = Literal["starting", "listening", "stopped"]
 

@@ -36,7 +36,7 @@ from kfwd_nb.transport.spdy.client import PortforwardConnection
 from kfwd_nb.transport.stream import ByteStream
 
 if TYPE_CHECKING:
-    from kfwd_nb.client.trace import Trace, Wire
+    from kfwd_nb.client.tracing.trace import Trace, Wire
 
 Api = Callable[[], Awaitable[ApiClient]]
 """Gives a client that stands."""

@@ -19,10 +19,10 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, overload
 
-from kfwd_nb.client.beyond import Beyond, beyond
 from kfwd_nb.client.display import Displayable
-from kfwd_nb.client.playback import Playback, playback
-from kfwd_nb.client.traced_frame import Direction, TracedFrame
+from kfwd_nb.client.tracing.beyond import Beyond, beyond
+from kfwd_nb.client.tracing.playback import Playback, playback
+from kfwd_nb.client.tracing.traced_frame import Direction, TracedFrame
 from kfwd_nb.errors import ConfigError, KfwdError, UsageError
 from kfwd_nb.protocol.dissect import Dissector, Frame, dissector
 from kfwd_nb.protocol.hops import MAX_NOTED, PATH, PING_MARK
