@@ -28,7 +28,7 @@ from kfwd_nb.ports import Target, bracketed
 if TYPE_CHECKING:
     import concurrent.futures
 
-    from kfwd_nb.client.hops import HopView
+    from kfwd_nb.client.hops.view import HopView
     from kfwd_nb.client.tracing.trace import Trace
 
 T = TypeVar("T")
@@ -322,9 +322,9 @@ class Forward(Displayable):
         """Where the bytes of its open connections are now, at each hop of the way.
 
         The relay and the node agent are asked, which takes as long as they take to answer, and
-        2.5 seconds at the most. If something waits that was not seen before, it is looked at
-        twice, `hops.STANDS_AFTER` seconds apart, to tell what stands from what moves. On a foreign
-        cluster all but our own end is invisible.
+        2.5 seconds at the most. If something waits that was not seen before, it is looked at twice,
+        a second apart, to tell what stands from what moves. On a foreign cluster all but our own
+        end is invisible.
 
         Raises:
             UsageError: the forward does not listen.

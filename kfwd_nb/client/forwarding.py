@@ -16,9 +16,9 @@ from kfwd_nb.client.books import Books
 from kfwd_nb.client.dialing.dialects import Dialect
 from kfwd_nb.client.dialing.dialer import Dialer
 from kfwd_nb.client.forwarded_port import ForwardedPort
+from kfwd_nb.client.hops.looks import Looks
 from kfwd_nb.client.local.listeners import Listeners
 from kfwd_nb.client.local.stable_port import stable_port
-from kfwd_nb.client.looks import Looks
 from kfwd_nb.client.parameters import ForwardParameters
 from kfwd_nb.client.pod_socket import PodSocket
 from kfwd_nb.client.sessions import Sessions
@@ -30,7 +30,7 @@ from kfwd_nb.ports import PortSpec
 from kfwd_nb.transport.descriptors import raise_descriptor_limit
 
 if TYPE_CHECKING:
-    from kfwd_nb.client.hops import HopView
+    from kfwd_nb.client.hops.view import HopView
     from kfwd_nb.client.tracing.trace import Trace
 
 State = Literal["starting", "listening", "stopped"]
@@ -213,7 +213,7 @@ class Forwarding:
         Raises:
             UsageError: it does not listen.
         """
-        from kfwd_nb.client.survey import survey
+        from kfwd_nb.client.hops.survey import survey
 
         if self.dialer is None or self.state != "listening":
             raise UsageError(f"{self._name} is {self.state}: there is no way to look at.")
@@ -225,7 +225,7 @@ class Forwarding:
 
     async def survey_twice(self) -> HopView:
         """Look again a moment later if something waits, to tell what stands from what moves."""
-        from kfwd_nb.client.hops import STANDS_AFTER
+        from kfwd_nb.client.hops.view import STANDS_AFTER
 
         view = await self.survey()
         if view.waits:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from kfwd_nb.client import Forward
-    from kfwd_nb.client.hops import HopView
+    from kfwd_nb.client.hops.view import HopView
     from kfwd_nb.client.registry import Outcome
     from kfwd_nb.notebook.dashboard import Dashboard
     from kfwd_nb.notebook.results import Forwards, Stopped

@@ -16,7 +16,7 @@ from peers.processes import processes
 
 from kfwd_nb import forward
 from kfwd_nb.client.forward import Forward
-from kfwd_nb.client.hops import BOXES, PLACES, UNSEEN, HopView
+from kfwd_nb.client.hops.view import BOXES, PLACES, UNSEEN, HopView
 from kfwd_nb.client.local.program import OURSELVES
 from kfwd_nb.transport.http2.driver import Http2Driver
 

@@ -2,7 +2,7 @@
 
 Every number was measured by the process that it is about. What lies between two hops is a
 difference of two of their counters (see `transport.http2.hops` for why it is never negative). What
-nobody tells is None: a foreign cluster's API server and kubelet tell nothing. `client.survey` asks.
+nobody tells is None: a foreign cluster's API server and kubelet tell nothing.
 """
 
 from __future__ import annotations

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kfwd_nb.client.dialing.dialed_stream import DialedStream
-from kfwd_nb.client.hops import LINKS, UNSEEN, FlowView, HopView, LinkView
+from kfwd_nb.client.hops.looks import Looks
+from kfwd_nb.client.hops.view import LINKS, UNSEEN, FlowView, HopView, LinkView
 from kfwd_nb.client.local.half_close import peer
 from kfwd_nb.client.local.program import OURSELVES, programs
-from kfwd_nb.client.looks import Looks
 from kfwd_nb.client.opening import IN_PROCESS
 from kfwd_nb.errors import KfwdError
 from kfwd_nb.protocol.hops import MAX_STREAMS, Flow, HopReport, Link, Way
