@@ -9,12 +9,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from kfwd_nb.client import conditions
+from kfwd_nb.client.browser.links import Link, browser
 from kfwd_nb.client.connection import Connection, Totals
 from kfwd_nb.client.display import Displayable
 from kfwd_nb.client.events import Event, EventKind
 from kfwd_nb.client.forwarded_port import ForwardedPort
 from kfwd_nb.client.forwarding import Forwarding, State
-from kfwd_nb.client.links import Link, browser
 from kfwd_nb.client.log import EventStream
 from kfwd_nb.client.loops import Runner, runner
 from kfwd_nb.client.parameters import ForwardParameters
@@ -173,7 +173,7 @@ class Forward(Displayable):
     ) -> Link:
         """Address of a port, for the browser that shows the notebook, wherever that is.
 
-        It is what fits where the notebook runs (see `client.places`): `http://localhost:8080/`, or
+        It is what fits where the notebook runs: `http://localhost:8080/`, or
         `/user/ann/proxy/8080/` on a hub, which begins at the root of the page's host. What has to
         be there for that is asked for, which takes 2 seconds at the most; what could not be made
         sure of is the link's `note`.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 MAGICS = ("portforward", "kfwd")
 
-LINK = ("kfwd_nb.client.links", "Link")
+LINK = ("kfwd_nb.client.browser.links", "Link")
 """Module and name of what `fwd.link` is."""
 
 TRACE = ("kfwd_nb.client.tracing.trace", "Trace")

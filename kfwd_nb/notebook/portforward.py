@@ -327,7 +327,7 @@ def show_forward(
     shell: InteractiveShell, forward: Forward, note: str = "", output: Output | None = None
 ) -> None:
     """Show one forward's live table in the running cell."""
-    from kfwd_nb.client.links import browser
+    from kfwd_nb.client.browser.links import browser
 
     browser.ask_page(forward.ports)  # now, while the page listens to this cell
     show_table(shell, lambda: (forward,), note=note, output=output)
