@@ -21,7 +21,7 @@ from kfwd_nb.errors import (
     NotFoundError,
     UnavailableError,
 )
-from kfwd_nb.kube.api import Listed, WatchEvent
+from kfwd_nb.kube.api.client import Listed, WatchEvent
 from kfwd_nb.kube.objects import (
     Condition,
     ContainerStatus,

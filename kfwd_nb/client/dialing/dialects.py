@@ -23,11 +23,11 @@ from kfwd_nb.errors import (
     RemoteProtocolError,
     UsageError,
 )
-from kfwd_nb.kube.api import ApiClient
-from kfwd_nb.kube.api_wire import connect
+from kfwd_nb.kube.api.client import ApiClient
+from kfwd_nb.kube.api.portforward import open_spdy, open_websocket
+from kfwd_nb.kube.api.wire import connect
 from kfwd_nb.kube.kubeconfig import ClusterAccess
 from kfwd_nb.kube.objects import Pod
-from kfwd_nb.kube.portforward import open_spdy, open_websocket
 from kfwd_nb.protocol.connect import Authority
 from kfwd_nb.protocol.hops import NOTES_HEADER
 from kfwd_nb.transport.http1.client import UpgradeError

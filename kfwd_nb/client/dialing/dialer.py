@@ -22,7 +22,7 @@ from kfwd_nb.errors import (
     UnavailableError,
     UsageError,
 )
-from kfwd_nb.kube.api import ApiClient
+from kfwd_nb.kube.api.client import ApiClient
 from kfwd_nb.kube.kubeconfig import ClusterAccess
 from kfwd_nb.kube.objects import Pod
 from kfwd_nb.kube.preflight import explained, require_create

@@ -21,7 +21,7 @@ from kfwd_nb.errors import (
     ResetError,
     UnavailableError,
 )
-from kfwd_nb.kube.api import ApiClient
+from kfwd_nb.kube.api.client import ApiClient
 from kfwd_nb.kube.objects import Pod, Service
 from kfwd_nb.kube.podstate import explain
 from kfwd_nb.kube.resolve import by_preference, require_running, resolve
