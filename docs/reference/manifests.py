@@ -13,8 +13,8 @@ from msgspec import inspect
 from sphinx.util.docutils import SphinxDirective
 
 from kfwd_nb.kube import objects
-from kfwd_nb.kube.manifests import KINDS
-from kfwd_nb.kube.schema import IGNORED, UNSUPPORTED
+from kfwd_nb.kube.manifests.reading import KINDS
+from kfwd_nb.kube.manifests.schema import IGNORED, UNSUPPORTED
 from reference.parts import anchor, paragraph, section, table
 
 

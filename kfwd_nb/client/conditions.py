@@ -5,24 +5,48 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, TypeVar, get_args
+from typing import Any, Protocol, TypeVar, get_args
 
+from kfwd_nb.client.connection import Totals
 from kfwd_nb.client.events import Event, EventKind
 from kfwd_nb.client.log import ONCE, EventStream
 from kfwd_nb.errors import LostError, UsageError, WaitError
 from kfwd_nb.kube.nearest import did_you_mean
 
-if TYPE_CHECKING:
-    from kfwd_nb.client.forward import Forward
-
 LOOK = 0.05
 """Seconds between two looks at whether a condition is true."""
 
+
+class Watched(Protocol):
+    """What of a `Forward` is looked at here."""
+
+    name: str
+
+    @property
+    def state(self) -> str:
+        """Whether it listens."""
+
+    @property
+    def reason(self) -> str:
+        """What is wrong with it, or why it was stopped."""
+
+    @property
+    def totals(self) -> Totals:
+        """How many of its connections are open."""
+
+    def events(self, *, past: bool = False) -> EventStream:
+        """What happens to it."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Whether it is stopped, before the time is over."""
+
+
 T = TypeVar("T")
+F = TypeVar("F", bound=Watched)
 
 
 def wait_for(
-    forward: Forward, condition: EventKind | Callable[[Forward], T], timeout: float | None
+    forward: F, condition: EventKind | Callable[[F], T], timeout: float | None
 ) -> Coroutine[Any, Any, Event | T]:
     """See `Forward.wait_for`; events count from the call, not from when it is awaited."""
     if not callable(condition) and condition not in get_args(EventKind):
@@ -34,8 +58,8 @@ def wait_for(
 
 
 async def _in_time(
-    forward: Forward,
-    condition: EventKind | Callable[[Forward], T],
+    forward: F,
+    condition: EventKind | Callable[[F], T],
     events: EventStream,
     timeout: float | None,  # noqa: ASYNC109 - the error's words name it
 ) -> Event | T:
@@ -51,7 +75,7 @@ async def _in_time(
         raise _too_late(forward, condition, timeout) from None
 
 
-async def _truth(forward: Forward, condition: Callable[[Forward], T]) -> T:
+async def _truth(forward: F, condition: Callable[[F], T]) -> T:
     while True:
         over = forward.wait(0)
         if found := condition(forward):
@@ -61,7 +85,7 @@ async def _truth(forward: Forward, condition: Callable[[Forward], T]) -> T:
         await asyncio.sleep(LOOK)
 
 
-def wait_until(forward: Forward, condition: Callable[[Forward], T], timeout: float | None) -> T:
+def wait_until(forward: F, condition: Callable[[F], T], timeout: float | None) -> T:
     """`Forward.wait_until` for a predicate, which may block: it is looked at on this thread."""
     end = None if timeout is None else time.monotonic() + timeout
     while True:
@@ -76,12 +100,12 @@ def wait_until(forward: Forward, condition: Callable[[Forward], T], timeout: flo
         forward.wait(left)
 
 
-def _stopped(forward: Forward, condition: object) -> LostError:
+def _stopped(forward: Watched, condition: object) -> LostError:
     why = f": {forward.reason}" if forward.reason else "."
     return LostError(f"waited for {_named(condition)}, but {forward.name} was stopped{why}")
 
 
-def _too_late(forward: Forward, condition: object, timeout: float | None) -> WaitError:
+def _too_late(forward: Watched, condition: object, timeout: float | None) -> WaitError:
     count = forward.totals.open
     now = f"{forward.state}, {count} connection{'' if count == 1 else 's'} open"
     reason = f"; {forward.reason}" if forward.reason else "."

@@ -12,9 +12,8 @@ from kfwd_nb.ports import bracketed
 
 if TYPE_CHECKING:
     from kfwd_nb.client.connection import Connection
-    from kfwd_nb.client.dialects import Dialect
-    from kfwd_nb.client.listener import ForwardedPort
-    from kfwd_nb.client.parameters import ForwardParameters
+    from kfwd_nb.client.forwarded_port import ForwardedPort
+    from kfwd_nb.client.parameters import DialectName, ForwardParameters
     from kfwd_nb.kube.objects import Pod
 
 EventKind = Literal[
@@ -109,7 +108,10 @@ def _placed(facts: dict[str, Any]) -> str:
 
 
 def listening(
-    parameters: ForwardParameters, dialect: Dialect | None, ports: Sequence[ForwardedPort]
+    parameters: ForwardParameters,
+    dialect: DialectName | None,
+    reason: str,
+    ports: Sequence[ForwardedPort],
 ) -> Event:
     """All its ports listen; the facts are what the forward is."""
     facts = {
@@ -117,8 +119,8 @@ def listening(
         "namespace": parameters.namespace,
         "context": parameters.context,
         "server": parameters.server,
-        "dialect": dialect.name if dialect is not None else "",
-        "dialectReason": dialect.reason if dialect is not None else "",
+        "dialect": dialect or "",
+        "dialectReason": reason,
         "ports": [_port(each) for each in ports],
     }
     return Event("listening", facts)
@@ -138,9 +140,9 @@ def trouble(reason: str) -> Event:
     return Event("trouble", {"reason": reason}) if reason else Event("recovered", {})
 
 
-def chosen(dialect: Dialect) -> Event:
+def chosen(dialect: DialectName, reason: str) -> Event:
     """The wire to the cluster is chosen."""
-    return Event("dialect", {"dialect": dialect.name, "reason": dialect.reason})
+    return Event("dialect", {"dialect": dialect, "reason": reason})
 
 
 def gone(pod: Pod) -> Event:

@@ -9,12 +9,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from kfwd_nb.client import conditions
+from kfwd_nb.client.browser.links import Link, browser
 from kfwd_nb.client.connection import Connection, Totals
 from kfwd_nb.client.display import Displayable
 from kfwd_nb.client.events import Event, EventKind
+from kfwd_nb.client.forwarded_port import ForwardedPort
 from kfwd_nb.client.forwarding import Forwarding, State
-from kfwd_nb.client.links import Link, browser
-from kfwd_nb.client.listener import ForwardedPort
 from kfwd_nb.client.log import EventStream
 from kfwd_nb.client.loops import Runner, runner
 from kfwd_nb.client.parameters import ForwardParameters
@@ -28,8 +28,8 @@ from kfwd_nb.ports import Target, bracketed
 if TYPE_CHECKING:
     import concurrent.futures
 
-    from kfwd_nb.client.hops import HopView
-    from kfwd_nb.client.trace import Trace
+    from kfwd_nb.client.hops.view import HopView
+    from kfwd_nb.client.tracing.trace import Trace
 
 T = TypeVar("T")
 
@@ -173,7 +173,7 @@ class Forward(Displayable):
     ) -> Link:
         """Address of a port, for the browser that shows the notebook, wherever that is.
 
-        It is what fits where the notebook runs (see `client.places`): `http://localhost:8080/`, or
+        It is what fits where the notebook runs: `http://localhost:8080/`, or
         `/user/ann/proxy/8080/` on a hub, which begins at the root of the page's host. What has to
         be there for that is asked for, which takes 2 seconds at the most; what could not be made
         sure of is the link's `note`.
@@ -303,7 +303,7 @@ class Forward(Displayable):
         Raises:
             UsageError: the forward does not listen, or nobody can keep so many frames.
         """
-        from kfwd_nb.client.trace import MAX_FRAMES, Trace
+        from kfwd_nb.client.tracing.trace import MAX_FRAMES, Trace
 
         before = set(self._books.open)
         trace = Trace(
@@ -322,9 +322,9 @@ class Forward(Displayable):
         """Where the bytes of its open connections are now, at each hop of the way.
 
         The relay and the node agent are asked, which takes as long as they take to answer, and
-        `hops.PATIENCE` at the most. If something waits that was not seen before, it is looked at
-        twice, `hops.STANDS_AFTER` seconds apart, to tell what stands from what moves. On a foreign
-        cluster all but our own end is invisible.
+        2.5 seconds at the most. If something waits that was not seen before, it is looked at twice,
+        a second apart, to tell what stands from what moves. On a foreign cluster all but our own
+        end is invisible.
 
         Raises:
             UsageError: the forward does not listen.

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Literal
 
 from kfwd_nb.client import events
 from kfwd_nb.client.books import Books
-from kfwd_nb.client.dialects import Dialect
-from kfwd_nb.client.dialer import Dialer
-from kfwd_nb.client.listener import ForwardedPort
-from kfwd_nb.client.listeners import Listeners
-from kfwd_nb.client.looks import Looks
+from kfwd_nb.client.dialing.dialects import Dialect
+from kfwd_nb.client.dialing.dialer import Dialer
+from kfwd_nb.client.forwarded_port import ForwardedPort
+from kfwd_nb.client.hops.looks import Looks
+from kfwd_nb.client.local.listeners import Listeners
+from kfwd_nb.client.local.stable_port import stable_port
 from kfwd_nb.client.parameters import ForwardParameters
 from kfwd_nb.client.pod_socket import PodSocket
 from kfwd_nb.client.sessions import Sessions
-from kfwd_nb.client.stable_port import stable_port
 from kfwd_nb.client.switch_interval import switch_interval
 from kfwd_nb.client.watchdog import Watchdog
 from kfwd_nb.errors import LostError, UsageError, WaitError
@@ -30,8 +30,8 @@ from kfwd_nb.ports import PortSpec
 from kfwd_nb.transport.descriptors import raise_descriptor_limit
 
 if TYPE_CHECKING:
-    from kfwd_nb.client.hops import HopView
-    from kfwd_nb.client.trace import Trace
+    from kfwd_nb.client.hops.view import HopView
+    from kfwd_nb.client.tracing.trace import Trace
 
 State = Literal["starting", "listening", "stopped"]
 
@@ -160,7 +160,8 @@ class Forwarding:
             described = f"{self._name} {parameters.target} {self.ways}"
             self._watchdog = Watchdog(asyncio.get_running_loop(), lambda: described)
         self.state = "listening"
-        self.books.record(events.listening(parameters, self.dialect, self.ports))
+        name, reason = (each.name, each.reason) if (each := self.dialect) else (None, "")
+        self.books.record(events.listening(parameters, name, reason, self.ports))
 
     async def _listen(self, spec: PortSpec) -> ForwardedPort:
         dialer, sessions = self.dialer, self._sessions
@@ -212,7 +213,7 @@ class Forwarding:
         Raises:
             UsageError: it does not listen.
         """
-        from kfwd_nb.client.survey import survey
+        from kfwd_nb.client.hops.survey import survey
 
         if self.dialer is None or self.state != "listening":
             raise UsageError(f"{self._name} is {self.state}: there is no way to look at.")
@@ -224,7 +225,7 @@ class Forwarding:
 
     async def survey_twice(self) -> HopView:
         """Look again a moment later if something waits, to tell what stands from what moves."""
-        from kfwd_nb.client.hops import STANDS_AFTER
+        from kfwd_nb.client.hops.view import STANDS_AFTER
 
         view = await self.survey()
         if view.waits:

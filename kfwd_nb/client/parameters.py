@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
-from kfwd_nb.client.dialects import DialectName
 from kfwd_nb.client.loops import LoopName
 from kfwd_nb.ports import PortSpec, Target
+
+DialectName = Literal["connect", "websocket", "spdy"]
+"""The wires to a cluster (`client.dialing.dialects`)."""
 
 
 @dataclass(frozen=True, slots=True)

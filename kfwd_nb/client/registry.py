@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal, TypedDict, Unpack, cast
 
-from kfwd_nb.client.dialects import checked
+from kfwd_nb.client.dialing.dialects import checked
 from kfwd_nb.client.forward import Forward
 from kfwd_nb.client.loops import LoopName
 from kfwd_nb.client.parameters import ForwardParameters

@@ -10,9 +10,9 @@ from typing import Protocol
 
 from kfwd_nb.client import events
 from kfwd_nb.client.connection import Connection, ConnectionState
-from kfwd_nb.client.dialed_stream import DialedStream
-from kfwd_nb.client.dialer import Dialed, Dialer
-from kfwd_nb.client.half_close import peer_has_closed
+from kfwd_nb.client.dialing.dialed_stream import DialedStream
+from kfwd_nb.client.dialing.dialer import Dialed, Dialer
+from kfwd_nb.client.local.half_close import peer_has_closed
 from kfwd_nb.errors import KfwdError, LostError, ResetError
 from kfwd_nb.transport.pump import Pump
 from kfwd_nb.transport.sockets import SocketStream, accepted_socket
@@ -120,7 +120,7 @@ class Session:
             local.close()
         self._close(error, side)
 
-    # -- client.dialer.DialObserver ---------------------------------------------------------------
+    # -- client.dialing.dialer.DialObserver -------------------------------------------------------
 
     def waits(self) -> None:
         """No pod can take it now."""

@@ -10,8 +10,8 @@ from typing import Any
 
 from kfwd_nb.client.books import Books
 from kfwd_nb.client.connection import Connection
-from kfwd_nb.client.dialer import Dialer
-from kfwd_nb.client.listener import ForwardedPort
+from kfwd_nb.client.dialing.dialer import Dialer
+from kfwd_nb.client.forwarded_port import ForwardedPort
 from kfwd_nb.client.opening import IN_PROCESS, opened
 from kfwd_nb.client.pod_socket import PodSocket
 from kfwd_nb.client.session import Session

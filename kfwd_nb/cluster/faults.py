@@ -30,7 +30,7 @@ from kfwd_nb.agent.connectors.faulty import PortFault
 from kfwd_nb.cluster.folder import write_private
 from kfwd_nb.errors import KfwdError, NotFoundError, UnavailableError
 from kfwd_nb.kube import resolve
-from kfwd_nb.kube.api import ApiClient
+from kfwd_nb.kube.api.client import ApiClient
 from kfwd_nb.kube.kubeconfig import load
 from kfwd_nb.kube.nearest import did_you_mean
 from kfwd_nb.kube.objects import PID_ANNOTATION, DaemonEndpoint, DaemonEndpoints, Node, Pod

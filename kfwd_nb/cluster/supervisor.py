@@ -25,7 +25,7 @@ from kfwd_nb.cluster.options import Options
 from kfwd_nb.cluster.pki import Authority
 from kfwd_nb.cluster.readiness import readiness
 from kfwd_nb.errors import ClusterError, KfwdError
-from kfwd_nb.kube.api import ApiClient
+from kfwd_nb.kube.api.client import ApiClient
 from kfwd_nb.kube.objects import AnyObject, Pod
 from kfwd_nb.transport.endpoint import Endpoint
 from kfwd_nb.transport.http2.client import Tunnel

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from kfwd_nb.kube import manifests
+from kfwd_nb.kube.manifests.reading import load
 from kfwd_nb.kube.objects import (
     AnyObject,
     Pod,
@@ -33,7 +33,7 @@ def read(file: Path | None) -> list[AnyObject]:
     Raises:
         ConfigError: the file is not there or not valid.
     """
-    objects = manifests.load(file or DEFAULT_MANIFESTS)
+    objects = load(file or DEFAULT_MANIFESTS)
     return objects if file is not None else [_fitted(each) for each in objects]
 
 

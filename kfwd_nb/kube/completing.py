@@ -70,7 +70,7 @@ def names(kind: str, access: ClusterAccess, namespace: str | None) -> tuple[str,
     Raises:
         KfwdError: the cluster cannot be asked.
     """
-    from kfwd_nb.kube.api import list_objects
+    from kfwd_nb.kube.api.client import list_objects
     from kfwd_nb.ports import parse_target
 
     access = replace(access, notice=_end_plugin)
@@ -109,7 +109,7 @@ def types() -> dict[str, type[Object]]:
 
 def _ports(target: Target, access: ClusterAccess, namespace: str) -> tuple[str, ...]:
     """TCP ports that the target declares: a service its own, all others those of their pods."""
-    from kfwd_nb.kube.api import list_objects
+    from kfwd_nb.kube.api.client import list_objects
     from kfwd_nb.kube.objects import Pod, Service
     from kfwd_nb.kube.resolve import declared_ports
     from kfwd_nb.kube.selectors import selects

@@ -12,7 +12,7 @@ from kfwd_nb.errors import (
     RefusedError,
     UnavailableError,
 )
-from kfwd_nb.kube.api import ApiClient
+from kfwd_nb.kube.api.client import ApiClient
 from kfwd_nb.kube.objects import Pod
 from kfwd_nb.kube.podstate import explain
 from kfwd_nb.kube.resolve import declared_ports, require_running

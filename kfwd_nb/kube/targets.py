@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kfwd_nb.errors import UnavailableError
-from kfwd_nb.kube.api import ApiClient
+from kfwd_nb.kube.api.client import ApiClient
 from kfwd_nb.kube.objects import (
     DaemonSet,
     Deployment,

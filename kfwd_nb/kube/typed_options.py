@@ -11,7 +11,7 @@ from kfwd_nb.errors import UsageError
 from kfwd_nb.kube.durations import parse_duration
 
 DIALECTS = ("auto", "websocket", "spdy", "connect")
-"""What `--dialect` takes; `client.dialects` knows what they are."""
+"""What `--dialect` takes; `client.dialing.dialects` knows what they are."""
 
 
 ONE_ADDRESS = "one address only, for each further one a forward of its own"

@@ -18,17 +18,17 @@ from kfwd_nb.notebook.shown import Shown
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from kfwd_nb.client.playback import Playback
-    from kfwd_nb.client.trace import Trace
+    from kfwd_nb.client.tracing.playback import Playback
+    from kfwd_nb.client.tracing.trace import Trace
     from kfwd_nb.notebook.drawing.render import Bundle
 
 MAGICS = ("portforward", "kfwd")
 
-LINK = ("kfwd_nb.client.links", "Link")
+LINK = ("kfwd_nb.client.browser.links", "Link")
 """Module and name of what `fwd.link` is."""
 
-TRACE = ("kfwd_nb.client.trace", "Trace")
-PLAYBACK = ("kfwd_nb.client.playback", "Playback")
+TRACE = ("kfwd_nb.client.tracing.trace", "Trace")
+PLAYBACK = ("kfwd_nb.client.tracing.playback", "Playback")
 """Those of what `fwd.trace()` and `trace.play()` return."""
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from kfwd_nb.client import Forward
-    from kfwd_nb.client.hops import HopView
+    from kfwd_nb.client.hops.view import HopView
     from kfwd_nb.notebook.drawing.render import Bundle
 
 INTERVAL = 1.0

@@ -187,7 +187,7 @@ def _copied(options: ListOptions) -> str:
 
 
 def _list(access: ClusterAccess, kind: type[Kind], namespace: str | None) -> Sequence[Kind]:
-    from kfwd_nb.kube.api import list_objects
+    from kfwd_nb.kube.api.client import list_objects
 
     return list_objects(access, kind, namespace)
 

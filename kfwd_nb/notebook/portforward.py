@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from kfwd_nb.client import Forward
-    from kfwd_nb.client.hops import HopView
+    from kfwd_nb.client.hops.view import HopView
     from kfwd_nb.client.registry import Outcome
     from kfwd_nb.notebook.dashboard import Dashboard
     from kfwd_nb.notebook.results import Forwards, Stopped
@@ -327,7 +327,7 @@ def show_forward(
     shell: InteractiveShell, forward: Forward, note: str = "", output: Output | None = None
 ) -> None:
     """Show one forward's live table in the running cell."""
-    from kfwd_nb.client.links import browser
+    from kfwd_nb.client.browser.links import browser
 
     browser.ask_page(forward.ports)  # now, while the page listens to this cell
     show_table(shell, lambda: (forward,), note=note, output=output)

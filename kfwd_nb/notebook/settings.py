@@ -139,7 +139,7 @@ def set_link_template(template: str) -> None:
         KfwdError: it can be no link.
     """
     try:
-        links = importlib.import_module("kfwd_nb.client.links")
+        links = importlib.import_module("kfwd_nb.client.browser.links")
     except ModuleNotFoundError:
         return
     links.set_template(template)

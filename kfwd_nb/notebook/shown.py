@@ -19,13 +19,13 @@ from kfwd_nb.notebook.output import Output, is_kernel
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from kfwd_nb.client.hops import HopView
+    from kfwd_nb.client.hops.view import HopView
     from kfwd_nb.notebook.dashboard import Dashboard
     from kfwd_nb.notebook.results import Done
 
 FORWARD = ("kfwd_nb.client.forward", "Forward")
 DONE = ("kfwd_nb.notebook.results", "Done")
-HOPS = ("kfwd_nb.client.hops", "HopView")
+HOPS = ("kfwd_nb.client.hops.view", "HopView")
 DASHBOARD = ("kfwd_nb.notebook.dashboard.widget", "Dashboard")
 """Modules and names of types, so that nothing need be imported to register them."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from peers.jupyter_server import browser
 
-from kfwd_nb.client.hops import LINKS, PLACES, UNSEEN, FlowView, HopView, LinkView
+from kfwd_nb.client.hops.view import LINKS, PLACES, UNSEEN, FlowView, HopView, LinkView
 from kfwd_nb.notebook.drawing.hop_picture import hops_bundle
 
 pytestmark = pytest.mark.browser

@@ -16,8 +16,8 @@ from peers.processes import processes
 
 from kfwd_nb import forward
 from kfwd_nb.client.forward import Forward
-from kfwd_nb.client.hops import BOXES, PLACES, UNSEEN, HopView
-from kfwd_nb.client.local_program import OURSELVES
+from kfwd_nb.client.hops.view import BOXES, PLACES, UNSEEN, HopView
+from kfwd_nb.client.local.program import OURSELVES
 from kfwd_nb.transport.http2.driver import Http2Driver
 
 pytestmark = pytest.mark.chain
@@ -249,7 +249,7 @@ def test_a_trace_tells_of_the_hops_beyond(cluster):
 
 def _workload(cluster, name: str) -> list[psutil.Process]:
     """The processes of the pods default/web that run that program."""
-    from kfwd_nb.kube.api import list_objects
+    from kfwd_nb.kube.api.client import list_objects
     from kfwd_nb.kube.kubeconfig import load
     from kfwd_nb.kube.objects import PID_ANNOTATION, Pod
 

@@ -15,7 +15,7 @@ from peers.plain import connect, echo
 from peers.processes import processes
 
 from kfwd_nb import MiniCluster, forward
-from kfwd_nb.kube.api import list_objects
+from kfwd_nb.kube.api.client import list_objects
 from kfwd_nb.kube.kubeconfig import load
 from kfwd_nb.kube.objects import PID_ANNOTATION, Pod
 

@@ -6,9 +6,9 @@ import pytest
 from peers.plain import connect, read_all
 
 from kfwd_nb import forward
-from kfwd_nb.client import trace as trace_module
-from kfwd_nb.client.trace import Trace
-from kfwd_nb.client.traced_frame import TracedFrame
+from kfwd_nb.client.tracing import trace as trace_module
+from kfwd_nb.client.tracing.trace import Trace
+from kfwd_nb.client.tracing.traced_frame import TracedFrame
 
 pytestmark = pytest.mark.chain
 

@@ -11,7 +11,7 @@ from peers.authority import Authority
 from peers.relay import RunningRelay, write_kubeconfig
 
 from kfwd_nb import client
-from kfwd_nb.kube import kubeconfig as kubeconfig_module
+from kfwd_nb.kube.kubeconfig import finding
 from kfwd_nb.transport.loop_thread import LoopThread
 from kfwd_nb.transport.tls import server_context
 
@@ -64,7 +64,7 @@ def kubeconfig(relay: RunningRelay, authority, tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def found(monkeypatch, request) -> Iterator[None]:
     """Every forward of a test finds the test's own relay, and none lives longer than its test."""
-    monkeypatch.setattr(kubeconfig_module, "_announced", None)
+    monkeypatch.setattr(finding, "_announced", None)
     if "kubeconfig" in request.fixturenames:
         monkeypatch.setenv("KUBECONFIG", str(request.getfixturevalue("kubeconfig")))
     yield

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kfwd_nb.client.beyond import Beyond, beyond, seen
-from kfwd_nb.client.traced_frame import TracedFrame
+from kfwd_nb.client.tracing.beyond import Beyond, beyond, seen
+from kfwd_nb.client.tracing.traced_frame import TracedFrame
 from kfwd_nb.protocol.hops import HopReport, Note, Noted
 
 pytestmark = pytest.mark.pure

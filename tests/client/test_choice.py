@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kfwd_nb.client.choice import Choice, hopeless, usable
+from kfwd_nb.client.dialing.choice import Choice, hopeless, usable
 from kfwd_nb.kube.objects import Condition, ContainerStatus, ObjectMeta, Pod, PodSpec, PodStatus
 
 pytestmark = pytest.mark.pure

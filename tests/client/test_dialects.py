@@ -12,8 +12,9 @@ import pytest
 from peers.plain import connect, echo, read_all
 from peers.relay import CLOSED, CREATOR, GETTER, a_pod, until, write_kubeconfig
 
-from kfwd_nb.client import forward, pool
-from kfwd_nb.client.podsource import PodSource
+from kfwd_nb.client import forward
+from kfwd_nb.client.dialing import pool
+from kfwd_nb.client.dialing.podsource import PodSource
 from kfwd_nb.errors import (
     ForbiddenError,
     KfwdError,
@@ -351,7 +352,7 @@ def test_connections_are_held_while_there_is_none(relay, kubeconfig, dialect):
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_they_are_refused_with_the_reason_when_none_comes(relay, kubeconfig, dialect, monkeypatch):
-    from kfwd_nb.client import podsource
+    from kfwd_nb.client.dialing import podsource
 
     monkeypatch.setattr(podsource, "HOLD", 0.05)
     with forward("deploy/api", ":7", dialect=dialect) as fwd:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from peers.streams import MemoryStream, chunk, memory_pair, record, until
 
-from kfwd_nb.client import dialed_stream as module
-from kfwd_nb.client.dialed_stream import MAX_REPLAY, QUIET, DialedStream
+from kfwd_nb.client.dialing import dialed_stream as module
+from kfwd_nb.client.dialing.dialed_stream import MAX_REPLAY, QUIET, DialedStream
 from kfwd_nb.errors import (
     KfwdError,
     LostError,

@@ -10,7 +10,7 @@ from peers.plain import connect, echo
 from peers.relay import TOKEN, a_pod, until, write_kubeconfig
 
 from kfwd_nb.client import forward, forward_or_existing, forwards, restart
-from kfwd_nb.client.dialer import GONE
+from kfwd_nb.client.dialing.dialer import GONE
 from kfwd_nb.errors import (
     ConfigError,
     KfwdError,

@@ -9,8 +9,8 @@ import sys
 import pytest
 from peers.relay import until
 
-from kfwd_nb.client import half_close
-from kfwd_nb.client.half_close import peer, peer_has_closed
+from kfwd_nb.client.local import half_close
+from kfwd_nb.client.local.half_close import peer, peer_has_closed
 
 pytestmark = [
     pytest.mark.chain,

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from kfwd_nb.client import forward
-from kfwd_nb.client.holder import MAX_NAME, Holder, holder_of, say
+from kfwd_nb.client.local.holder import MAX_NAME, Holder, holder_of, say
 from kfwd_nb.ports import Target
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kfwd_nb.client.hops import (
+from kfwd_nb.client.hops.view import (
     BOXES,
     LINKS,
     PLACES,

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from kfwd_nb.client import links
-from kfwd_nb.client.links import Browser, ask_for_proxy, hub_server, parent_server
-from kfwd_nb.client.listener import ForwardedPort
-from kfwd_nb.client.places import JupyterServer
+from kfwd_nb.client.browser import links
+from kfwd_nb.client.browser.links import Browser, ask_for_proxy, hub_server, parent_server
+from kfwd_nb.client.browser.places import JupyterServer
+from kfwd_nb.client.forwarded_port import ForwardedPort
 from kfwd_nb.errors import UnavailableError
 
 pytestmark = pytest.mark.chain

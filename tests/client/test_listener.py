@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from kfwd_nb.client import listener
-from kfwd_nb.client.listener import listen, listen_error
+from kfwd_nb.client.local import listener
+from kfwd_nb.client.local.listener import listen, listen_error
 from kfwd_nb.errors import ListenError
 
 pytestmark = pytest.mark.chain
@@ -98,7 +98,7 @@ def test_a_port_that_this_process_holds():
 
 AS_NOBODY = """
 import os
-from kfwd_nb.client.listener import listen
+from kfwd_nb.client.local.listener import listen
 from kfwd_nb.errors import ListenError
 import psutil, encodings.idna
 if os.geteuid() == 0:

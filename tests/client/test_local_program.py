@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import pytest
 from peers.relay import until
 
-from kfwd_nb.client.local_program import OURSELVES, programs
+from kfwd_nb.client.local.program import OURSELVES, programs
 
 pytestmark = [
     pytest.mark.chain,

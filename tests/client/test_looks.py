@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kfwd_nb.client.looks import Looks
+from kfwd_nb.client.hops.looks import Looks
 
 pytestmark = pytest.mark.pure
 

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from kfwd_nb.client.places import LOCAL, JupyterServer, checked_template, direct, is_loopback, way
+from kfwd_nb.client.browser.places import (
+    LOCAL,
+    JupyterServer,
+    checked_template,
+    direct,
+    is_loopback,
+    way,
+)
 from kfwd_nb.errors import UsageError
 
 pytestmark = pytest.mark.pure

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from kfwd_nb.client.playback import MAX_STEPS, gaps, playback, requests, steps_of
-from kfwd_nb.client.trace import Trace
-from kfwd_nb.client.traced_frame import Direction, TracedFrame
+from kfwd_nb.client.tracing.playback import MAX_STEPS, gaps, playback, requests, steps_of
+from kfwd_nb.client.tracing.trace import Trace
+from kfwd_nb.client.tracing.traced_frame import Direction, TracedFrame
 from kfwd_nb.errors import UsageError
 from kfwd_nb.protocol.dissect import Frame
 

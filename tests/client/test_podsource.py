@@ -10,8 +10,8 @@ import msgspec
 import pytest
 from peers.streams import until
 
-from kfwd_nb.client import podsource as module
-from kfwd_nb.client.podsource import PodSource
+from kfwd_nb.client.dialing import podsource as module
+from kfwd_nb.client.dialing.podsource import PodSource
 from kfwd_nb.errors import (
     ExpiredError,
     ForbiddenError,
@@ -21,7 +21,7 @@ from kfwd_nb.errors import (
     NotFoundError,
     UnavailableError,
 )
-from kfwd_nb.kube.api import Listed, WatchEvent
+from kfwd_nb.kube.api.client import Listed, WatchEvent
 from kfwd_nb.kube.objects import (
     Condition,
     ContainerStatus,

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from kfwd_nb.client import pool as module
-from kfwd_nb.client.pool import MAX_IDLE, MAX_OPENING, Budget, Pool
+from kfwd_nb.client.dialing import pool as module
+from kfwd_nb.client.dialing.pool import MAX_IDLE, MAX_OPENING, Budget, Pool
 from kfwd_nb.errors import KfwdError, LimitError, LostError, UnavailableError
 
 pytestmark = pytest.mark.pure

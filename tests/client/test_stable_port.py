@@ -12,8 +12,8 @@ import pytest
 from peers.plain import connect, echo
 
 from kfwd_nb.client import forward
-from kfwd_nb.client.stable_port import FIRST, LAST
-from kfwd_nb.client.stable_port import stable_port as number
+from kfwd_nb.client.local.stable_port import FIRST, LAST
+from kfwd_nb.client.local.stable_port import stable_port as number
 from kfwd_nb.ports import Target
 
 WEB = Target("pod", "web")

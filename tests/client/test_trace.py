@@ -14,8 +14,8 @@ from peers.plain import connect, echo, read_all
 from peers.relay import TOKEN
 
 from kfwd_nb.client import forward
-from kfwd_nb.client import trace as trace_module
-from kfwd_nb.client.trace import COLUMNS, MAX_LIMIT, Trace
+from kfwd_nb.client.tracing import trace as trace_module
+from kfwd_nb.client.tracing.trace import COLUMNS, MAX_LIMIT, Trace
 from kfwd_nb.errors import ConfigError, UsageError
 from kfwd_nb.protocol.dissect import UNREADABLE, Frame
 from kfwd_nb.protocol.dissect.http2 import Http2Dissector
@@ -268,7 +268,8 @@ def test_many_connections_at_once_share_what_they_would_share(relay, kubeconfig,
 
 PROGRAM = """
 import asyncio, sys, threading
-from kfwd_nb.client import forward, trace
+from kfwd_nb.client import forward
+from kfwd_nb.client.tracing import trace
 
 trace.SETTLE = 60.0
 

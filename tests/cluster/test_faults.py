@@ -17,7 +17,7 @@ from kfwd_nb.client import Forward
 from kfwd_nb.cluster.faults import Fault
 from kfwd_nb.cluster.workload import has_postgres
 from kfwd_nb.errors import ClusterError, NotFoundError, UnavailableError
-from kfwd_nb.kube.api import list_objects
+from kfwd_nb.kube.api.client import list_objects
 from kfwd_nb.kube.kubeconfig import load
 from kfwd_nb.kube.objects import Node, Pod
 from kfwd_nb.ports import Target

@@ -18,7 +18,7 @@ from sphinx.util.inventory import InventoryFile
 import kfwd_nb
 from kfwd_nb.agent import config as agent
 from kfwd_nb.cli.command import COMMANDS
-from kfwd_nb.kube.schema import IGNORED, UNSUPPORTED
+from kfwd_nb.kube.manifests.schema import IGNORED, UNSUPPORTED
 from kfwd_nb.notebook.arguments.kfwd import KFWD_COMMANDS, kfwd_parser
 from kfwd_nb.notebook.arguments.portforward import portforward_parser
 from kfwd_nb.notebook.settings import Kfwd

@@ -23,10 +23,10 @@ from kfwd_nb.errors import (
     UnauthorizedError,
     UnavailableError,
 )
-from kfwd_nb.kube import api as api_module
-from kfwd_nb.kube.access import ClusterAccess
-from kfwd_nb.kube.api import ApiClient
-from kfwd_nb.kube.credentials import Credential, Static
+from kfwd_nb.kube.api import client as api_module
+from kfwd_nb.kube.api.client import ApiClient
+from kfwd_nb.kube.kubeconfig.access import ClusterAccess
+from kfwd_nb.kube.kubeconfig.credentials import Credential, Static
 from kfwd_nb.kube.objects import (
     Container,
     ContainerPort,

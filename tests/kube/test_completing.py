@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from kfwd_nb.kube import api, completing
+from kfwd_nb.kube import completing
+from kfwd_nb.kube.api import client as api
 from kfwd_nb.kube.completing import PREFIXES, Completion, complete_target, names
 from kfwd_nb.kube.kubeconfig import ClusterAccess
 from kfwd_nb.kube.objects import (

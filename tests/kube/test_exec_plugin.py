@@ -13,8 +13,8 @@ import psutil
 import pytest
 
 from kfwd_nb.errors import ConfigError
-from kfwd_nb.kube import login_path, plugin_process
-from kfwd_nb.kube.exec_plugin import VERSIONS, ExecPlugin, PluginSpec
+from kfwd_nb.kube.kubeconfig import login_path, plugin_process
+from kfwd_nb.kube.kubeconfig.exec_plugin import VERSIONS, ExecPlugin, PluginSpec
 from kfwd_nb.kube.waiting import Waiting
 
 pytestmark = pytest.mark.chain

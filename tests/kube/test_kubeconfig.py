@@ -12,8 +12,7 @@ import pytest
 import yaml
 
 from kfwd_nb.errors import ConfigError
-from kfwd_nb.kube import kubeconfig
-from kfwd_nb.kube.kubeconfig import ClusterAccess, announce, announced, load
+from kfwd_nb.kube.kubeconfig import ClusterAccess, announce, announced, finding, load
 
 pytestmark = pytest.mark.pure
 
@@ -40,8 +39,8 @@ class Places:
         self.folder = folder
         self._monkeypatch = monkeypatch
         self.account = folder / "serviceaccount"
-        monkeypatch.setattr(kubeconfig, "SERVICE_ACCOUNT", self.account)
-        monkeypatch.setattr(kubeconfig, "_announced", None)
+        monkeypatch.setattr(finding, "SERVICE_ACCOUNT", self.account)
+        monkeypatch.setattr(finding, "_announced", None)
         monkeypatch.setenv("HOME", str(folder / "home"))
         for name in ("KUBECONFIG", "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"):
             monkeypatch.delenv(name, raising=False)

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kfwd_nb.errors import ConfigError, KfwdError, LimitError
-from kfwd_nb.kube import manifests
-from kfwd_nb.kube.manifests import load, parse
+from kfwd_nb.kube.manifests import reading
+from kfwd_nb.kube.manifests.reading import load, parse
+from kfwd_nb.kube.manifests.schema import IGNORED, UNSUPPORTED
+from kfwd_nb.kube.manifests.validation import MAX_REPLICAS
 from kfwd_nb.kube.objects import Deployment, LabelSelector, Namespace, Pod, Service
-from kfwd_nb.kube.schema import IGNORED, UNSUPPORTED
-from kfwd_nb.kube.validation import MAX_REPLICAS
 
 pytestmark = pytest.mark.pure
 
@@ -357,14 +357,14 @@ def test_files_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     (tmp_path / "latin.yaml").write_bytes(b"a: \xe9")
     with pytest.raises(ConfigError, match="is not UTF-8 text"):
         load(tmp_path / "latin.yaml")
-    monkeypatch.setattr(manifests, "MAX_FILE_BYTES", 10)
+    monkeypatch.setattr(reading, "MAX_FILE_BYTES", 10)
     (tmp_path / "big.yaml").write_text(text(POD))
     with pytest.raises(LimitError, match="the limit is 10"):
         load(tmp_path / "big.yaml")
 
 
 def test_too_many_objects(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(manifests, "MAX_OBJECTS", 1)
+    monkeypatch.setattr(reading, "MAX_OBJECTS", 1)
     with pytest.raises(LimitError, match="hold 2 objects; the limit is 1"):
         parse(text(POD, SERVICE))
 

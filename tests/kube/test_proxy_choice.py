@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kfwd_nb.kube.proxy_choice import proxy_for
+from kfwd_nb.kube.kubeconfig.proxy_choice import proxy_for
 
 pytestmark = pytest.mark.pure
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kfwd_nb.client.hops import LINKS, PLACES, FlowView, HopView, LinkView
+from kfwd_nb.client.hops.view import LINKS, PLACES, FlowView, HopView, LinkView
 from kfwd_nb.errors import UsageError
 from kfwd_nb.notebook import hop_live
 from kfwd_nb.notebook.dashboard.ways import LEASE, MAX_WAYS, Ways

@@ -6,7 +6,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from kfwd_nb.client.hops import LINKS, PLACES, UNSEEN, FlowView, HopView, LinkView
+from kfwd_nb.client.hops.view import LINKS, PLACES, UNSEEN, FlowView, HopView, LinkView
 from kfwd_nb.notebook.drawing.hop_picture import ALONE, MAX_ROWS, drawn, hops_bundle
 
 pytestmark = pytest.mark.pure

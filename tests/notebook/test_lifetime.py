@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
-from kfwd_nb.client.stable_port import stable_port
+from kfwd_nb.client.local.stable_port import stable_port
 from kfwd_nb.ports import Target
 
 pytestmark = pytest.mark.notebook

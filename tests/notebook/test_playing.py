@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from kfwd_nb.client.trace import Trace
+from kfwd_nb.client.tracing.trace import Trace
 from kfwd_nb.notebook.drawing.playing import (
     COLOURS,
     MAX_DETAILS,

@@ -99,7 +99,7 @@ def test_a_link_is_handed_on_to_who_makes_links(monkeypatch: pytest.MonkeyPatch)
         taken.append(template)
 
     links = SimpleNamespace(set_template=set_template)
-    monkeypatch.setitem(sys.modules, "kfwd_nb.client.links", links)
+    monkeypatch.setitem(sys.modules, "kfwd_nb.client.browser.links", links)
     settings = Kfwd()
     settings.link = "https://hub/{port}/"
     with pytest.raises(TraitError, match=r"x/{port}': no such place\.$"):

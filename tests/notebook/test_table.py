@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kfwd_nb.client.links import browser
+from kfwd_nb.client.browser.links import browser
 from kfwd_nb.notebook.drawing.render import table_bundle
 from kfwd_nb.notebook.drawing.table import MAX_FORWARDS, MAX_PORTS, MAX_ROWS, build
 

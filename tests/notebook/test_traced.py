@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kfwd_nb.client.trace import Trace
+from kfwd_nb.client.tracing.trace import Trace
 from kfwd_nb.notebook.drawing.traced import HEAD, MAX_DETAILS, MAX_ROWS, trace_bundle, trace_sheet
 from kfwd_nb.protocol.dissect import Frame
 
@@ -91,7 +91,7 @@ def test_in_a_kernel(up_kernel: Any, dialect: str) -> None:
 @pytest.mark.notebook
 def test_without_the_extension_it_is_a_line(up_kernel: Any) -> None:
     up_kernel.ok("%unload_ext kfwd_nb")
-    up_kernel.ok("from kfwd_nb.client.trace import Trace")
+    up_kernel.ok("from kfwd_nb.client.tracing.trace import Trace")
     (bundle,) = up_kernel.ok("Trace('web')").bundles
     assert bundle["text/plain"] == "<Trace of web: 0 frames (recording)>"
     assert bundle["text/html"] == "<code>&lt;Trace of web: 0 frames (recording)&gt;</code>"
@@ -101,7 +101,7 @@ def test_without_the_extension_it_is_a_line(up_kernel: Any) -> None:
 
 @pytest.mark.notebook
 def test_it_obeys_the_form_that_is_forced(up_kernel: Any) -> None:
-    up_kernel.ok("from kfwd_nb.client.trace import Trace")
+    up_kernel.ok("from kfwd_nb.client.tracing.trace import Trace")
     up_kernel.ok("%config Kfwd.display = 'text'")
     assert [list(each) for each in up_kernel.ok("Trace('web')").bundles] == [["text/plain"]]
     up_kernel.ok("%config Kfwd.display = 'auto'")

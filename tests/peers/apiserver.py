@@ -21,9 +21,9 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 
 from kfwd_nb.errors import Hop, NotFoundError
-from kfwd_nb.kube.access import ClusterAccess
-from kfwd_nb.kube.api import REVIEWS
-from kfwd_nb.kube.credentials import Credentials, Static, bearer
+from kfwd_nb.kube.api.client import REVIEWS
+from kfwd_nb.kube.kubeconfig.access import ClusterAccess
+from kfwd_nb.kube.kubeconfig.credentials import Credentials, Static, bearer
 from kfwd_nb.kube.objects import Object
 from kfwd_nb.kube.resources import FOREIGN, RESOURCES, Resource
 from kfwd_nb.relay.api.selectors import parse_selector

@@ -13,7 +13,7 @@ from peers.proxies import Proxy
 from peers.streams import until
 
 from kfwd_nb.errors import ConfigError, LostError, UnavailableError
-from kfwd_nb.kube.access import ClusterAccess
+from kfwd_nb.kube.kubeconfig.access import ClusterAccess
 from kfwd_nb.transport import endpoint as endpoint_module
 from kfwd_nb.transport.endpoint import Endpoint
 from kfwd_nb.transport.http1.client import upgrade

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.chain
 PROGRAM = """
 import asyncio, json, os, socket, ssl, struct, sys, time
 from pathlib import Path
-from kfwd_nb.client.listener import listen
+from kfwd_nb.client.local.listener import listen
 from kfwd_nb.errors import ResetError
 from kfwd_nb.transport.endpoint import Endpoint
 from kfwd_nb.transport.loop_thread import loop_thread

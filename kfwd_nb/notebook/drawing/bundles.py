@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 
 from kfwd_nb.client.forward import Forward
-from kfwd_nb.client.hops import HopView
-from kfwd_nb.client.playback import Playback
-from kfwd_nb.client.trace import Trace
+from kfwd_nb.client.hops.view import HopView
+from kfwd_nb.client.tracing.playback import Playback
+from kfwd_nb.client.tracing.trace import Trace
 from kfwd_nb.notebook.drawing.render import Bundle
 
 

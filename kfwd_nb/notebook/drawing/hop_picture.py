@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kfwd_nb.client.hops import PLACES, UNSEEN, LinkView, named
-from kfwd_nb.client.local_program import OURSELVES
+from kfwd_nb.client.hops.view import PLACES, UNSEEN, LinkView, named
+from kfwd_nb.client.local.program import OURSELVES
 from kfwd_nb.client.opening import IN_PROCESS
 from kfwd_nb.errors import printable
 from kfwd_nb.notebook.drawing.render import Bundle, columns, rendered
 from kfwd_nb.notebook.drawing.units import bytes_text, clock, cut, duration_text
 
 if TYPE_CHECKING:
-    from kfwd_nb.client.hops import HopView
+    from kfwd_nb.client.hops.view import HopView
 
 BOX = 108
 """Width of a box."""

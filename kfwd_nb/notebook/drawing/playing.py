@@ -9,15 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kfwd_nb.client.beyond import Seen
-from kfwd_nb.client.playback import gaps
+from kfwd_nb.client.tracing.beyond import Seen
+from kfwd_nb.client.tracing.playback import gaps
 from kfwd_nb.errors import printable
 from kfwd_nb.notebook.drawing.render import Bundle, rendered
 from kfwd_nb.notebook.drawing.units import bytes_text, cut, duration_text
 
 if TYPE_CHECKING:
-    from kfwd_nb.client.playback import Playback, Step
-    from kfwd_nb.client.traced_frame import TracedFrame
+    from kfwd_nb.client.tracing.playback import Playback, Step
+    from kfwd_nb.client.tracing.traced_frame import TracedFrame
     from kfwd_nb.protocol.hops import NoteKind
 
 BOX = 118

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import jinja2
     from markupsafe import Markup
 
-    from kfwd_nb.client.links import Link
+    from kfwd_nb.client.browser.links import Link
     from kfwd_nb.notebook.drawing.spark import Spark
     from kfwd_nb.notebook.drawing.table import ForwardRow, Table
 

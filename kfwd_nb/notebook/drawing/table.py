@@ -1,7 +1,7 @@
 """Forwards and their connections → the rows of a table. Pure: no clock, no IPython, no HTML.
 
 Only where the browser is, and what leads from there to an address, comes from elsewhere
-(client.links).
+(`client.browser`).
 
 Two tables are equal when a reader would see no news: ages, the time of reading and the picture of
 the last minute do not count, so that a forward nobody uses is never shown again.
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from kfwd_nb.client.links import browser
+from kfwd_nb.client.browser.links import browser
 from kfwd_nb.notebook.drawing import rows
 from kfwd_nb.notebook.drawing.lines import CopyLine, line_for
 from kfwd_nb.notebook.drawing.rows import MAX_CLOSED, MAX_OPEN, ConnectionRow

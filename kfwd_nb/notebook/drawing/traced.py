@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from kfwd_nb.notebook.drawing.render import Bundle, Sheet, sheet_bundle
 
 if TYPE_CHECKING:
-    from kfwd_nb.client.trace import Trace
-    from kfwd_nb.client.traced_frame import TracedFrame
+    from kfwd_nb.client.tracing.trace import Trace
+    from kfwd_nb.client.tracing.traced_frame import TracedFrame
 
 MAX_ROWS = 200
 """Frames that a table shows, the latest; `Trace.to_frame` has all that are kept."""

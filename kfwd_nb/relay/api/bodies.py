@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from kfwd_nb.errors import RemoteProtocolError
+from kfwd_nb.kube.manifests.schema import FieldError, convert, field_error
+from kfwd_nb.kube.manifests.validation import validate
 from kfwd_nb.kube.objects import RESERVED, AnyObject, Deployment, Node, ObjectMeta, Pod
-from kfwd_nb.kube.schema import FieldError, convert, field_error
-from kfwd_nb.kube.validation import validate
 from kfwd_nb.relay.api import protobuf
 from kfwd_nb.relay.api.patches import merge, strategic_merge
 from kfwd_nb.relay.api.status import InvalidError, UnsupportedMediaTypeError

@@ -1,8 +1,8 @@
 """What the relay says to clients that ask for schemas: that there are none to check against.
 
 kubectl wants OpenAPI before it creates or applies anything. The relay checks every object itself
-(`kube.schema`), so the documents have paths and no schemas: kubectl 1.27 and newer then leave the
-checking to the server, older ones find no model of the kind and check nothing.
+(`kube.manifests.schema`), so the documents have paths and no schemas: kubectl 1.27 and newer then
+leave the checking to the server, older ones find no model of the kind and check nothing.
 """
 
 from __future__ import annotations

@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 PATIENCE = 1.0
 """Seconds that a hop waits for the next one's answer; what is beyond adds to that."""
 
+CLIENT_PATIENCE = 2.5
+"""Seconds that a client waits for the relay, which waits for the node agents itself."""
+
 
 def way(side: Side) -> Way:
     """One direction of a pump: what comes out of that side."""

@@ -2,7 +2,7 @@
 
 Every number was measured by the process that it is about. What lies between two hops is a
 difference of two of their counters (see `transport.http2.hops` for why it is never negative). What
-nobody tells is None: a foreign cluster's API server and kubelet tell nothing. `client.survey` asks.
+nobody tells is None: a foreign cluster's API server and kubelet tell nothing.
 """
 
 from __future__ import annotations
@@ -31,9 +31,6 @@ BOXES = ("local program", "client", "relay", "node agent", "pod")
 """Who reads and writes between them."""
 
 LINKS = (PLACES[2], PLACES[4], PLACES[6])
-
-PATIENCE = 2.5
-"""Seconds that the relay may take to answer: it waits a second for the node agents itself."""
 
 STANDS_AFTER = 1.0
 """Seconds without a movement after which octets that wait count as standing still."""

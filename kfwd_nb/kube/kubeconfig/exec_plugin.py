@@ -20,9 +20,9 @@ from typing import Any
 import msgspec
 
 from kfwd_nb.errors import ConfigError, printable
-from kfwd_nb.kube.credentials import Credential, Notice, bearer
-from kfwd_nb.kube.login_path import find_command
-from kfwd_nb.kube.plugin_process import RUN_LIMIT, PluginProcess
+from kfwd_nb.kube.kubeconfig.credentials import Credential, Notice, bearer
+from kfwd_nb.kube.kubeconfig.login_path import find_command
+from kfwd_nb.kube.kubeconfig.plugin_process import RUN_LIMIT, PluginProcess
 from kfwd_nb.kube.waiting import Waiting, Waits, unheard
 
 GROUP = "client.authentication.k8s.io"

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 
 from kfwd_nb.errors import ConfigError
-from kfwd_nb.kube.credentials import Anonymous, Credentials, Pem, Static, bearer, content
-from kfwd_nb.kube.kubeconfig_file import AuthProvider, Cluster, Exec, User
+from kfwd_nb.kube.kubeconfig.credentials import Anonymous, Credentials, Pem, Static, bearer, content
+from kfwd_nb.kube.kubeconfig.file import AuthProvider, Cluster, Exec, User
 
 EXEC_EXTENSION = "client.authentication.k8s.io/exec"
 """The extension of a cluster that its exec plugin is given as `config`."""
@@ -114,7 +114,7 @@ def _pair(user: User, path: Path, source: str) -> tuple[Pem, Pem] | None:
 def _plugin(
     wanted: Exec, path: Path, cluster: Cluster, ca_data: bytes | None, source: str
 ) -> Credentials:
-    from kfwd_nb.kube.exec_plugin import PluginSpec, exec_plugin
+    from kfwd_nb.kube.kubeconfig.exec_plugin import PluginSpec, exec_plugin
 
     command = wanted.command
     if "/" in command:  # client-go: a path is relative to the file, a name is looked for

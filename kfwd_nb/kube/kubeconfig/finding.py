@@ -1,4 +1,4 @@
-"""Finds the cluster: the one configuration that a client needs (kubernetes.io, "kubeconfig").
+"""Finds the cluster.
 
 Looked at in this order, and the first that is there is taken: the file or context that was asked
 for; the embedded cluster that this process started; `KUBECONFIG`, whose files count as one;
@@ -12,13 +12,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from kfwd_nb.errors import ConfigError
-from kfwd_nb.kube.access import ClusterAccess
-from kfwd_nb.kube.credentials import Static
-from kfwd_nb.kube.kubeconfig_file import Cluster, Merged, User, merge, read
-from kfwd_nb.kube.kubeconfig_user import authority, credentials
+from kfwd_nb.kube.kubeconfig.access import ClusterAccess
+from kfwd_nb.kube.kubeconfig.credentials import Static
+from kfwd_nb.kube.kubeconfig.file import Cluster, Merged, User, merge, read
+from kfwd_nb.kube.kubeconfig.user import authority, credentials
 from kfwd_nb.kube.nearest import did_you_mean
-
-__all__ = ["SERVICE_ACCOUNT", "ClusterAccess", "announce", "announced", "contexts", "load"]
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Where a pod finds its own token, CA and namespace."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from kfwd_nb.errors import KfwdError
 
 if TYPE_CHECKING:
-    from kfwd_nb.kube.access import ClusterAccess
+    from kfwd_nb.kube.kubeconfig.access import ClusterAccess
 
 
 _HINTS = {

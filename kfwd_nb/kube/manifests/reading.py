@@ -15,6 +15,8 @@ import msgspec
 import yaml
 
 from kfwd_nb.errors import ConfigError, LimitError
+from kfwd_nb.kube.manifests.schema import FieldError, convert, shown
+from kfwd_nb.kube.manifests.validation import MAX_SUBDOMAIN_NAME, validate
 from kfwd_nb.kube.nearest import did_you_mean
 from kfwd_nb.kube.objects import (
     DEFAULT_NAMESPACE,
@@ -27,8 +29,6 @@ from kfwd_nb.kube.objects import (
     matches,
 )
 from kfwd_nb.kube.resources import DEPLOYMENTS, NAMESPACES, PODS, SERVICES, resource_of
-from kfwd_nb.kube.schema import FieldError, convert, shown
-from kfwd_nb.kube.validation import MAX_SUBDOMAIN_NAME, validate
 from kfwd_nb.kube.yaml_problem import yaml_problem
 
 if TYPE_CHECKING:

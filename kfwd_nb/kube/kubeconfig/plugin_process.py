@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from typing import IO
 
 from kfwd_nb.errors import ConfigError
-from kfwd_nb.kube.credentials import Notice
+from kfwd_nb.kube.kubeconfig.credentials import Notice
 from kfwd_nb.kube.waiting import TELL_EVERY
 
 RUN_LIMIT = 300.0

@@ -6,9 +6,8 @@ import contextlib
 import errno
 import os
 import socket
-from dataclasses import dataclass
 
-from kfwd_nb.client.holder import Holder, holder_of
+from kfwd_nb.client.local.holder import Holder, holder_of
 from kfwd_nb.errors import ListenError
 from kfwd_nb.ports import bracketed
 from kfwd_nb.transport.forks import close_in_children
@@ -21,30 +20,6 @@ PRIVILEGED = 1024
 
 FREE_PORT_TRIES = 20
 """How often another free port is drawn when ::1 does not have the one that 127.0.0.1 gave."""
-
-
-@dataclass(frozen=True, slots=True)
-class ForwardedPort:
-    """One PORT argument, listening.
-
-    Attributes:
-        addresses: what it listens on; `localhost` is 127.0.0.1 and, where there is one, ::1.
-        local: the local port.
-        remote: the target's port; a name that was given is its number here.
-        protocol: TCP.
-        name: of the target's port, in the service or the pod; empty where it has none.
-    """
-
-    addresses: tuple[str, ...]
-    local: int
-    remote: int
-    protocol: str = "TCP"
-    name: str = ""
-
-    @property
-    def address(self) -> str:
-        """The first address, for a program that wants one."""
-        return self.addresses[0]
 
 
 def listen(address: str, port: int, remote: int, *, first: int = 0) -> list[socket.socket]:

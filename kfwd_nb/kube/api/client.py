@@ -12,8 +12,8 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from kfwd_nb.errors import ExpiredError, ForbiddenError, KfwdError, LimitError, LostError
-from kfwd_nb.kube.access import ClusterAccess
-from kfwd_nb.kube.api_wire import Wire
+from kfwd_nb.kube.api.wire import Wire
+from kfwd_nb.kube.kubeconfig.access import ClusterAccess
 from kfwd_nb.kube.objects import (
     ISOLATION_ANNOTATION,
     Deployment,

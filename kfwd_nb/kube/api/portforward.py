@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TypeVar
 
-from kfwd_nb.kube.access import ClusterAccess
-from kfwd_nb.kube.api_wire import UNAUTHORIZED
+from kfwd_nb.kube.api.wire import UNAUTHORIZED
+from kfwd_nb.kube.kubeconfig.access import ClusterAccess
 from kfwd_nb.kube.objects import Pod
 from kfwd_nb.kube.resources import resource_of
 from kfwd_nb.protocol.portforward import PROTOCOL, TUNNEL, VERSION_HEADER

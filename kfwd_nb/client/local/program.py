@@ -1,7 +1,7 @@
 """Which program of our own user has the other end of a local connection, where the system tells.
 
-The kernel tells the number of the program's socket (`client.half_close`). Who has it open is read
-in `/proc/PID/fd`, once for each connection. Of other users' programs nothing is said, nor of a
+The kernel tells the number of the program's socket (`client.local.half_close`). Who has it open is
+read in `/proc/PID/fd`, once for each connection. Of other users' programs nothing is said, nor of a
 socket that several programs share.
 """
 

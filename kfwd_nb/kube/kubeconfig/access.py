@@ -14,8 +14,8 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from kfwd_nb.errors import ConfigError
-from kfwd_nb.kube.credentials import Anonymous, Credential, Credentials
-from kfwd_nb.kube.proxy_choice import proxy_for
+from kfwd_nb.kube.kubeconfig.credentials import Anonymous, Credential, Credentials
+from kfwd_nb.kube.kubeconfig.proxy_choice import proxy_for
 from kfwd_nb.kube.waiting import Waits, unheard
 from kfwd_nb.transport.endpoint import Endpoint
 

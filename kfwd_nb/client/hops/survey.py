@@ -10,17 +10,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from kfwd_nb.client.dialed_stream import DialedStream
-from kfwd_nb.client.half_close import peer
-from kfwd_nb.client.hops import LINKS, PATIENCE, UNSEEN, FlowView, HopView, LinkView
-from kfwd_nb.client.local_program import OURSELVES, programs
-from kfwd_nb.client.looks import Looks
+from kfwd_nb.client.dialing.dialed_stream import DialedStream
+from kfwd_nb.client.hops.looks import Looks
+from kfwd_nb.client.hops.view import LINKS, UNSEEN, FlowView, HopView, LinkView
+from kfwd_nb.client.local.half_close import peer
+from kfwd_nb.client.local.program import OURSELVES, programs
 from kfwd_nb.client.opening import IN_PROCESS
 from kfwd_nb.errors import KfwdError
 from kfwd_nb.protocol.hops import MAX_STREAMS, Flow, HopReport, Link, Way
 from kfwd_nb.transport.http2.client import Tunnel
-from kfwd_nb.transport.http2.hops import PATIENCE as PING
-from kfwd_nb.transport.http2.hops import look, tls_words, way
+from kfwd_nb.transport.http2.hops import CLIENT_PATIENCE, PATIENCE, look, tls_words, way
 from kfwd_nb.transport.http2.tunnel_stream import TunnelStream
 from kfwd_nb.transport.socket_facts import socket_facts
 from kfwd_nb.transport.sockets import SocketStream
@@ -112,7 +111,7 @@ async def _ask_all(pumps: Sequence[Pump], tunnel: Tunnel | None) -> _Heard:
         streams[tunnel] = []
     heard = _Heard()
     answers = await asyncio.gather(
-        *(look(each, ids, timeout=PATIENCE) for each, ids in streams.items())
+        *(look(each, ids, timeout=CLIENT_PATIENCE) for each, ids in streams.items())
     )
     for asked, (link, report) in zip(streams, answers, strict=True):
         heard.links.append(link)
@@ -155,7 +154,9 @@ def _tunnel_link(name: str, links: Sequence[Link], troubles: Sequence[str]) -> L
     unanswered = None in pings
     if unanswered:
         silent = max(each.silence for each in links if each.ping is None)
-        said.insert(0, f"a PING is not answered within {PING:.0f} s; last heard {silent:.1f} s ago")
+        said.insert(
+            0, f"a PING is not answered within {PATIENCE:.0f} s; last heard {silent:.1f} s ago"
+        )
     tls = links[0].tls if links else None
     return LinkView(name, "HTTP/2", tls, trip, "PING", "; ".join(said), unanswered)
 

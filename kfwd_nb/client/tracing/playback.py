@@ -12,12 +12,12 @@ from itertools import pairwise
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from kfwd_nb.client.beyond import Beyond, Seen, seen
 from kfwd_nb.client.display import Displayable
+from kfwd_nb.client.tracing.beyond import Beyond, Seen, seen
 from kfwd_nb.errors import UsageError
 
 if TYPE_CHECKING:
-    from kfwd_nb.client.traced_frame import TracedFrame
+    from kfwd_nb.client.tracing.traced_frame import TracedFrame
 
 MAX_STEPS = 40
 """Steps that are played; each is a picture in the saved notebook."""

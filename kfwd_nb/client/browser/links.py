@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
-from kfwd_nb.client import places
-from kfwd_nb.client.listener import ForwardedPort
-from kfwd_nb.client.places import JupyterServer, Way
+from kfwd_nb.client.browser import places
+from kfwd_nb.client.browser.places import JupyterServer, Way
+from kfwd_nb.client.forwarded_port import ForwardedPort
 from kfwd_nb.errors import UnavailableError
 from kfwd_nb.ports import bracketed
 

@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 
-from kfwd_nb.client.choice import Choice, hopeless, usable
+from kfwd_nb.client.dialing.choice import Choice, hopeless, usable
 from kfwd_nb.errors import (
     ExpiredError,
     ForbiddenError,
@@ -21,7 +21,7 @@ from kfwd_nb.errors import (
     ResetError,
     UnavailableError,
 )
-from kfwd_nb.kube.api import ApiClient
+from kfwd_nb.kube.api.client import ApiClient
 from kfwd_nb.kube.objects import Pod, Service
 from kfwd_nb.kube.podstate import explain
 from kfwd_nb.kube.resolve import by_preference, require_running, resolve

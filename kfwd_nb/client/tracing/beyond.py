@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from kfwd_nb.protocol.hops import HopReport, Note, NoteKind
 
 if TYPE_CHECKING:
-    from kfwd_nb.client.traced_frame import TracedFrame
+    from kfwd_nb.client.tracing.traced_frame import TracedFrame
 
 
 @dataclass(frozen=True, slots=True)

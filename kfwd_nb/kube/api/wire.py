@@ -8,9 +8,9 @@ from collections.abc import AsyncGenerator
 from dataclasses import replace
 
 from kfwd_nb.errors import KfwdError, UnauthorizedError
-from kfwd_nb.kube.access import ClusterAccess
-from kfwd_nb.kube.api_errors import refusal
-from kfwd_nb.kube.credentials import Credential
+from kfwd_nb.kube.api.errors import refusal
+from kfwd_nb.kube.kubeconfig.access import ClusterAccess
+from kfwd_nb.kube.kubeconfig.credentials import Credential
 from kfwd_nb.transport.http import error_of_response
 from kfwd_nb.transport.http1.client import Http1Client
 from kfwd_nb.transport.http2.client import NoHttp2Error, Tunnel

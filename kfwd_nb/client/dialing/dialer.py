@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from kfwd_nb.client import events
-from kfwd_nb.client.dialects import Dialect, DialectName, UpgradedDialect, choose
-from kfwd_nb.client.dialed_stream import DialedStream
-from kfwd_nb.client.podsource import PodSource
+from kfwd_nb.client.dialing.dialects import Dialect, UpgradedDialect, choose
+from kfwd_nb.client.dialing.dialed_stream import DialedStream
+from kfwd_nb.client.dialing.podsource import PodSource
+from kfwd_nb.client.parameters import DialectName
 from kfwd_nb.errors import (
     ConfigError,
     ForbiddenError,
@@ -21,7 +22,7 @@ from kfwd_nb.errors import (
     UnavailableError,
     UsageError,
 )
-from kfwd_nb.kube.api import ApiClient
+from kfwd_nb.kube.api.client import ApiClient
 from kfwd_nb.kube.kubeconfig import ClusterAccess
 from kfwd_nb.kube.objects import Pod
 from kfwd_nb.kube.preflight import explained, require_create
@@ -147,7 +148,7 @@ class Dialer:
             raise
         except KfwdError as error:
             raise await self._explain(error, pod, None) from None
-        self._tell(events.chosen(self.dialect))
+        self._tell(events.chosen(self.dialect.name, self.dialect.reason))
         if self.dialect.half_closes:  # the server is a kfwd relay
             api = await self._api()
             _, self.isolation = await asyncio.gather(require_create(api, pod), api.isolation())

@@ -8,9 +8,10 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from kfwd_nb.client import holder
-from kfwd_nb.client.acceptor import Acceptor
-from kfwd_nb.client.listener import ForwardedPort, listen
+from kfwd_nb.client.forwarded_port import ForwardedPort
+from kfwd_nb.client.local import holder
+from kfwd_nb.client.local.acceptor import Acceptor
+from kfwd_nb.client.local.listener import listen
 from kfwd_nb.ports import Target
 
 Taken = Callable[[ForwardedPort, socket.socket, Any], None]
@@ -18,7 +19,7 @@ Taken = Callable[[ForwardedPort, socket.socket, Any], None]
 
 
 class Listeners:
-    """Listens for a forward, and says so to those who want the same ports (`client.holder`).
+    """Listens for a forward, and says so to those who want the same ports (`client.local.holder`).
 
     Attributes:
         sockets: that listen.

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kfwd_nb.errors import ConfigError, KfwdError
-from kfwd_nb.kube.plugin_process import PluginProcess
+from kfwd_nb.kube.kubeconfig.plugin_process import PluginProcess
 
 SHELL_LIMIT = 5.0
 """Seconds for the login shell to read its profile."""

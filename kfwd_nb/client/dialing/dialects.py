@@ -12,9 +12,10 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, get_args
 
-from kfwd_nb.client.pool import Budget, Pool
+from kfwd_nb.client.dialing.pool import Budget, Pool
+from kfwd_nb.client.parameters import DialectName
 from kfwd_nb.errors import (
     ForbiddenError,
     LostError,
@@ -22,11 +23,11 @@ from kfwd_nb.errors import (
     RemoteProtocolError,
     UsageError,
 )
-from kfwd_nb.kube.api import ApiClient
-from kfwd_nb.kube.api_wire import connect
+from kfwd_nb.kube.api.client import ApiClient
+from kfwd_nb.kube.api.portforward import open_spdy, open_websocket
+from kfwd_nb.kube.api.wire import connect
 from kfwd_nb.kube.kubeconfig import ClusterAccess
 from kfwd_nb.kube.objects import Pod
-from kfwd_nb.kube.portforward import open_spdy, open_websocket
 from kfwd_nb.protocol.connect import Authority
 from kfwd_nb.protocol.hops import NOTES_HEADER
 from kfwd_nb.transport.http1.client import UpgradeError
@@ -35,9 +36,7 @@ from kfwd_nb.transport.spdy.client import PortforwardConnection
 from kfwd_nb.transport.stream import ByteStream
 
 if TYPE_CHECKING:
-    from kfwd_nb.client.trace import Trace, Wire
-
-DialectName = Literal["connect", "websocket", "spdy"]
+    from kfwd_nb.client.tracing.trace import Trace, Wire
 
 Api = Callable[[], Awaitable[ApiClient]]
 """Gives a client that stands."""

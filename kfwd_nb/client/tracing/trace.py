@@ -19,15 +19,14 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, overload
 
-from kfwd_nb.client.beyond import Beyond, beyond
 from kfwd_nb.client.display import Displayable
-from kfwd_nb.client.hops import PATIENCE
-from kfwd_nb.client.playback import Playback, playback
-from kfwd_nb.client.traced_frame import Direction, TracedFrame
+from kfwd_nb.client.tracing.beyond import Beyond, beyond
+from kfwd_nb.client.tracing.playback import Playback, playback
+from kfwd_nb.client.tracing.traced_frame import Direction, TracedFrame
 from kfwd_nb.errors import ConfigError, KfwdError, UsageError
 from kfwd_nb.protocol.dissect import Dissector, Frame, dissector
 from kfwd_nb.protocol.hops import MAX_NOTED, PATH, PING_MARK
-from kfwd_nb.transport.http2.hops import ask
+from kfwd_nb.transport.http2.hops import CLIENT_PATIENCE, ask
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -240,7 +239,7 @@ class Trace(Displayable, Sequence[TracedFrame]):
     async def _ask_one(self, tunnel: Tunnel) -> None:
         streams = {stream: wire for wire, on, stream in self._noted if on is tunnel}
         try:
-            report = await ask(tunnel, list(streams), notes=True, timeout=PATIENCE)
+            report = await ask(tunnel, list(streams), notes=True, timeout=CLIENT_PATIENCE)
         except KfwdError:
             return  # what was fetched before stays
         for stream, wire in streams.items():

@@ -2,7 +2,7 @@
 
 The rules are those of the Kubernetes API reference, with two of this project's: a container needs
 a command, for no image is pulled, and what is counted has a limit. Both readers use them: of
-manifests (`kube.manifests`) and of API requests (`relay.api`).
+manifests (`kube.manifests.reading`) and of API requests (`relay.api`).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from kfwd_nb.kube.manifests.schema import FieldError
 from kfwd_nb.kube.nearest import did_you_mean
 from kfwd_nb.kube.objects import (
     AnyObject,
@@ -24,7 +25,6 @@ from kfwd_nb.kube.objects import (
     Service,
     matches,
 )
-from kfwd_nb.kube.schema import FieldError
 from kfwd_nb.ports import MAX_PORT
 
 if TYPE_CHECKING:
