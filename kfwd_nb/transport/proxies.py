@@ -12,7 +12,8 @@ import h11
 
 from kfwd_nb.errors import ConfigError, LostError, UnavailableError
 from kfwd_nb.ports import bracketed
-from kfwd_nb.transport.endpoint import Endpoint, connect_tcp, dial
+from kfwd_nb.transport.endpoint import Endpoint, dial
+from kfwd_nb.transport.tcp import connect_tcp
 from kfwd_nb.transport.tls import HTTP1
 
 MAX_WORDS = 300
