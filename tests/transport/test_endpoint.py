@@ -15,6 +15,7 @@ from peers.streams import until
 from kfwd_nb.errors import ConfigError, LostError, UnavailableError
 from kfwd_nb.kube.kubeconfig.access import ClusterAccess
 from kfwd_nb.transport import endpoint as endpoint_module
+from kfwd_nb.transport import tcp
 from kfwd_nb.transport.endpoint import Endpoint
 from kfwd_nb.transport.http1.client import upgrade
 from kfwd_nb.transport.http2.client import Tunnel
@@ -218,7 +219,7 @@ async def test_an_address_that_does_not_answer_keeps_nobody_waiting(
 
 
 async def test_an_address_that_refuses_gives_way_at_once(server, several, hole, monkeypatch):
-    monkeypatch.setattr(endpoint_module, "NEXT_ADDRESS", 60.0)
+    monkeypatch.setattr(tcp, "NEXT_ADDRESS", 60.0)
     tried = several(("127.0.0.1", 1), ("127.0.0.1", server.port), hole)
     (await endpoint_module.connect_tcp("api.example", 443)).close()
     assert len(tried) == 2
