@@ -103,6 +103,23 @@ def prepared(folder: Path) -> Path:
     return folder
 
 
+def roots_environment(folder: Path, mark: str) -> dict[str, str]:
+    """Ours, but for what `prepared` has made; `left_behind` finds it by its mark."""
+    path = f"{folder / 'bin'}:{os.environ['PATH']}"
+    return {**os.environ, "PATH": path, "TMPDIR": str(folder / "tmp"), "KFWD_TEST": mark}
+
+
+def users_environment(user: Any, folder: Path, mark: str) -> dict[str, str]:
+    """That of an ordinary user who has just logged in, likewise."""
+    return {
+        "PATH": f"{folder / 'bin'}:{user.python.parent}:/usr/bin:/bin",
+        "HOME": str(user.home),
+        "TMPDIR": str(folder / "tmp"),
+        "LANG": "C.UTF-8",
+        "KFWD_TEST": mark,
+    }
+
+
 def cells_of(ended: subprocess.Popen[str], name: str) -> dict[str, dict[str, Any]]:
     """Its cells by their ids, after what is true in each place."""
     out, err = ended.communicate(timeout=150)
@@ -184,18 +201,12 @@ def all_ran_and_ended(ended: subprocess.Popen[str], name: str, folder: Path, mar
 def test_as_root(name: str, tmp_path: Path) -> None:
     """Everything is live, and says what the recordings say."""
     folder, mark = prepared(tmp_path), uuid.uuid4().hex
-    environment = {
-        **os.environ,
-        "PATH": f"{folder / 'bin'}:{os.environ['PATH']}",
-        "TMPDIR": str(folder / "tmp"),
-        "KFWD_TEST": mark,
-    }
     ended = subprocess.Popen(
         [sys.executable, folder / "execute.py", folder / "notebooks" / f"{name}.ipynb"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=environment,
+        env=roots_environment(folder, mark),
     )
     for cell in cells_of(ended, name).values():
         assert RECORDING not in cell["said"]
@@ -218,13 +229,7 @@ def test_as_an_ordinary_user(name: str, ordinary_user: Any) -> None:
         str(user.python),
         str(folder / "execute.py"),
         str(folder / "notebooks" / f"{name}.ipynb"),
-        env={
-            "PATH": f"{folder / 'bin'}:{user.python.parent}:/usr/bin:/bin",
-            "HOME": str(user.home),
-            "TMPDIR": str(folder / "tmp"),
-            "LANG": "C.UTF-8",
-            "KFWD_TEST": mark,
-        },
+        env=users_environment(user, folder, mark),
     )
     cells = cells_of(ended, name)
     assert f"isolation {isolation}" in "".join(cell["said"] for cell in cells.values())
@@ -241,16 +246,13 @@ def test_as_an_ordinary_user(name: str, ordinary_user: Any) -> None:
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_programs_end_with_a_kernel_that_is_killed(name: str, tmp_path: Path) -> None:
     folder, mark = prepared(tmp_path), uuid.uuid4().hex
-    environment = {
-        **os.environ,
-        "PATH": f"{folder / 'bin'}:{os.environ['PATH']}",
-        "TMPDIR": str(folder / "tmp"),
-        "KFWD_TEST": mark,
-    }
     path = shortened(name, folder)
     with (folder / "log").open("w") as log:
         ended = subprocess.Popen(
-            [sys.executable, folder / "execute.py", path], stdout=log, stderr=log, env=environment
+            [sys.executable, folder / "execute.py", path],
+            stdout=log,
+            stderr=log,
+            env=roots_environment(folder, mark),
         )
     all_ran_and_ended(ended, name, folder, mark)
 
@@ -272,13 +274,7 @@ def test_programs_in_a_user_namespace_end_with_it(name: str, ordinary_user: Any)
             str(path),
             stdout=log,
             stderr=log,
-            env={
-                "PATH": f"{folder / 'bin'}:{user.python.parent}:/usr/bin:/bin",
-                "HOME": str(user.home),
-                "TMPDIR": str(folder / "tmp"),
-                "LANG": "C.UTF-8",
-                "KFWD_TEST": mark,
-            },
+            env=users_environment(user, folder, mark),
         )
     all_ran_and_ended(ended, name, folder, mark)
 
