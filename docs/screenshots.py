@@ -76,12 +76,11 @@ def first_forward(lab: Lab) -> None:
 def table(lab: Lab) -> None:
     """Notebook 1: a forward's table, with its row open."""
     notebook = lab.open(
-        UP,
+        f"{UP}\nimport socket, urllib.request",
         "web = %portforward web :80",
-        "import urllib.request\n\n"
         "for size in (40000, 800000):\n"
         "    urllib.request.urlopen(web.url('http', f'/bytes/{size}')).read()\n"
-        "open_one = __import__('socket').create_connection(('127.0.0.1', web.local_port))",
+        "open_one = socket.create_connection(('127.0.0.1', web.local_port))",
         width=WIDTH,
         height=HEIGHT,
     )

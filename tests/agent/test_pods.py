@@ -11,6 +11,7 @@ import socket
 import psutil
 import pytest
 from agent.nodes import echo_pod, make_pod, python_pod, ready, running_node, sleeping_pod, until
+from peers.processes import runs
 
 from kfwd_nb.agent.runtime import SandboxError
 from kfwd_nb.errors import NotFoundError, UnavailableError
@@ -98,7 +99,7 @@ async def test_a_pod_whose_first_process_is_killed_has_failed_and_nothing_is_lef
     status = worker_of(node).pod.status
     assert status.reason == "SandboxKilled"
     assert status.container_statuses[0].state["terminated"]["exitCode"] == 137
-    await until(lambda: not any(map(alive, processes)), "the end of its processes")
+    await until(lambda: not any(map(runs, processes)), "the end of its processes")
     await until(lambda: not list(tmp_path.iterdir()), "the end of its directory")
 
 
@@ -107,19 +108,13 @@ def three_descendants(pid: int) -> list[psutil.Process]:
     return found if len(found) == 3 else []
 
 
-def alive(process: psutil.Process) -> bool:
-    with contextlib.suppress(psutil.NoSuchProcess):
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    return False
-
-
 async def test_deleting_a_pod_returns_when_nothing_of_it_is_left(node, tmp_path):
     program = "import os, time; os.fork() or os.setsid() or os.fork(); time.sleep(1000)"
     place = await ready(node, python_pod("web", program))
     processes = await until(lambda: three_descendants(place.sandbox.pid))
     processes.append(psutil.Process(place.sandbox.pid))
     gone = await node.pods.delete("default", "web")
-    assert not any(map(alive, processes))
+    assert not any(map(runs, processes))
     assert not list(tmp_path.iterdir())
     assert gone.metadata.deletion_timestamp is not None
     with pytest.raises(NotFoundError):
@@ -163,7 +158,7 @@ time.sleep(1000)
     began = asyncio.get_running_loop().time()
     await node.pods.delete("default", "web")
     assert 0.9 < asyncio.get_running_loop().time() - began < 5
-    assert not alive(process)
+    assert not runs(process)
 
 
 async def test_a_stopped_pod_can_be_ended(node):
@@ -171,7 +166,7 @@ async def test_a_stopped_pod_can_be_ended(node):
     os.kill(place.sandbox.pid, signal.SIGSTOP)
     process = leader(node)
     await node.pods.delete("default", "web")
-    await until(lambda: not alive(process))
+    await until(lambda: not runs(process))
 
 
 async def test_the_same_uid_changes_nothing_and_another_one_replaces_the_pod(node):

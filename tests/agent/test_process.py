@@ -17,6 +17,7 @@ import msgspec
 import psutil
 import pytest
 from agent.nodes import Client, echo_pod, make_pod, until
+from peers.processes import runs
 
 from kfwd_nb.cluster import userns
 from kfwd_nb.cluster.pki import Authority, Credential
@@ -268,13 +269,7 @@ def both_sleepers(agent: psutil.Process) -> list[psutil.Process]:
 
 
 def gone(processes: list[psutil.Process]) -> bool:
-    return not any(map(lives, processes))
-
-
-def lives(process: psutil.Process) -> bool:
-    with contextlib.suppress(psutil.NoSuchProcess):
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    return False
+    return not any(map(runs, processes))
 
 
 @pytest.mark.parametrize("how", ["stdin", "sigterm", "sigkill"])

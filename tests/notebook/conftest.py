@@ -17,6 +17,7 @@ import psutil
 import pytest
 from jupyter_client import BlockingKernelClient, KernelManager
 from jupyter_client.kernelspec import KernelSpecManager
+from peers.processes import runs
 
 HERE = Path(__file__).parent
 
@@ -187,12 +188,7 @@ def wait_until(condition: Callable[[], bool], timeout: float) -> bool:
 
 def alive(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
     """Those that still run; what waits to be reaped does not."""
-    still = []
-    for each in processes:
-        with contextlib.suppress(psutil.NoSuchProcess):  # it ends between the two questions
-            if each.is_running() and each.status() != psutil.STATUS_ZOMBIE:  # PIDs are used again
-                still.append(each)
-    return still
+    return [each for each in processes if runs(each)]
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
@@ -19,6 +18,7 @@ import nbformat
 import psutil
 import pytest
 from notebook.execute import RECORDING, recorded_file
+from peers.processes import runs
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 TUTORIALS = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
@@ -166,13 +166,6 @@ def left_behind(mark: str) -> list[psutil.Process]:
     while (left := [each for each in found if runs(each)]) and time.monotonic() < deadline:
         time.sleep(0.05)
     return left
-
-
-def runs(process: psutil.Process) -> bool:
-    """Not gone, nor waiting for somebody to ask how it ended."""
-    with contextlib.suppress(psutil.NoSuchProcess):
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    return False
 
 
 def shortened(name: str, folder: Path) -> Path:

@@ -1,6 +1,8 @@
-"""The processes of an embedded cluster, as the system shows them."""
+"""Processes as the system shows them: those of an embedded cluster, and whether one still runs."""
 
 from __future__ import annotations
+
+import contextlib
 
 import psutil
 
@@ -16,3 +18,10 @@ def processes(cluster) -> dict[str, psutil.Process]:
                 found[f"{module} {process.pid}"] = process
     assert len(found) >= 3, found
     return found
+
+
+def runs(process: psutil.Process) -> bool:
+    """Not gone, nor waiting for somebody to ask how it ended; another with its PID is not it."""
+    with contextlib.suppress(psutil.NoSuchProcess):  # it may end between the two questions
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
