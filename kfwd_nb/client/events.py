@@ -109,7 +109,7 @@ def _placed(facts: dict[str, Any]) -> str:
 
 def listening(
     parameters: ForwardParameters,
-    dialect: DialectName | None,
+    dialect: str,
     reason: str,
     ports: Sequence[ForwardedPort],
 ) -> Event:
@@ -119,7 +119,7 @@ def listening(
         "namespace": parameters.namespace,
         "context": parameters.context,
         "server": parameters.server,
-        "dialect": dialect or "",
+        "dialect": dialect,
         "dialectReason": reason,
         "ports": [_port(each) for each in ports],
     }

@@ -121,19 +121,17 @@ class Forward(Displayable):
     @property
     def dialect(self) -> str:
         """The wire to the API server (connect, websocket, spdy); empty before it is chosen."""
-        chosen = self._forwarding.dialect
-        return chosen.name if chosen is not None else ""
+        return self._forwarding.chosen[0]
 
     @property
     def dialect_reason(self) -> str:
         """Why it is that one, in a clause."""
-        chosen = self._forwarding.dialect
-        return chosen.reason if chosen is not None else ""
+        return self._forwarding.chosen[1]
 
     @property
     def ready(self) -> bool:
         """It listens."""
-        return self.state == "listening"
+        return self._forwarding.ready
 
     @property
     def local_port(self) -> int:
@@ -345,7 +343,7 @@ class Forward(Displayable):
     @property
     def described(self) -> str:
         """Target and ports, in one line."""
-        return f"{self.target} {self._forwarding.ways}"
+        return self._forwarding.described
 
     def open(self, port: int | str | None = None, timeout: float | None = None) -> PodSocket:
         """A connected, blocking socket to a port of the target, without a local port.

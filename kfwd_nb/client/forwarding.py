@@ -91,10 +91,26 @@ class Forwarding:
         return self.dialer.dialect if self.dialer is not None else None
 
     @property
+    def chosen(self) -> tuple[str, str]:
+        """The dialect's name, and why it is that one; both empty before it is chosen."""
+        dialect = self.dialect
+        return (dialect.name, dialect.reason) if dialect is not None else ("", "")
+
+    @property
+    def ready(self) -> bool:
+        """It listens."""
+        return self.state == "listening"
+
+    @property
     def ways(self) -> str:
         """Its ports, in words."""
         ways = ", ".join(f"{port.address}:{port.local} -> {port.remote}" for port in self.ports)
         return ways or "without a local port"
+
+    @property
+    def described(self) -> str:
+        """Target and ports, in one line."""
+        return f"{self._parameters.target} {self.ways}"
 
     def was_stopped(self) -> LostError:
         """Why there is nothing to use any more, and what to do."""
@@ -157,11 +173,11 @@ class Forwarding:
             raise
         switch_interval.acquire()
         if parameters.loop == "kernel":
-            described = f"{self._name} {parameters.target} {self.ways}"
-            self._watchdog = Watchdog(asyncio.get_running_loop(), lambda: described)
+            self._watchdog = Watchdog(
+                asyncio.get_running_loop(), lambda: f"{self._name} {self.described}"
+            )
         self.state = "listening"
-        name, reason = (each.name, each.reason) if (each := self.dialect) else (None, "")
-        self.books.record(events.listening(parameters, name, reason, self.ports))
+        self.books.record(events.listening(parameters, *self.chosen, self.ports))
 
     async def _listen(self, spec: PortSpec) -> ForwardedPort:
         dialer, sessions = self.dialer, self._sessions
@@ -188,7 +204,7 @@ class Forwarding:
 
     async def open(self, port: int | str | None, timeout: float | None) -> PodSocket:  # noqa: ASYNC109
         """See `Forward.open`."""
-        if self._sessions is None or self.state != "listening":
+        if self._sessions is None or not self.ready:
             raise self.was_stopped()
         if port is None:
             if len(self._parameters.ports) != 1:
@@ -215,12 +231,12 @@ class Forwarding:
         """
         from kfwd_nb.client.hops.survey import survey
 
-        if self.dialer is None or self.state != "listening":
+        if self.dialer is None or not self.ready:
             raise UsageError(f"{self._name} is {self.state}: there is no way to look at.")
-        chosen = self.dialer.dialect.name if self.dialer.dialect is not None else ""
+        dialect, _ = self.chosen
         sessions = list(self.books.open.values())
         return await survey(
-            self._name, self.ways, chosen, sessions, self.dialer.tunnel, self._looks
+            self._name, self.ways, dialect, sessions, self.dialer.tunnel, self._looks
         )
 
     async def survey_twice(self) -> HopView:
@@ -240,7 +256,7 @@ class Forwarding:
             UsageError: nothing passes that could be recorded.
         """
         dialect = self.dialect
-        if dialect is None or self.state != "listening":
+        if dialect is None or not self.ready:
             raise UsageError(f"{self._name} is {self.state}: nothing passes that can be traced.")
         former, self._trace = self._trace, trace
         dialect.trace = trace
@@ -273,8 +289,7 @@ class Forwarding:
         await asyncio.shield(self._ending)
 
     async def _end(self, reason: str) -> None:
-        was_listening = self.state == "listening"
-        self.state, self.reason = "stopped", reason
+        was_listening, self.state, self.reason = self.ready, "stopped", reason
         self.books.stopping = True
         await self._release()
         if was_listening:
